@@ -1,0 +1,1 @@
+"""malmoi: your own text, turned into a language model that you understand, own and can ship."""

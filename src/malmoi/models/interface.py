@@ -1,0 +1,63 @@
+"""What every language model can do, whatever it is made of.
+
+    P(next token | everything before it), in nats, as NumPy arrays
+
+Generation, evaluation, comparison, explanation and the server see only these two classes, so they work for every rung of
+the ladder and never import PyTorch.
+
+Shapes: B sequences side by side, T tokens each, V vocab_size.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+TokenIds = Integer[np.ndarray, "batch time"]
+LogProbs = Float[np.ndarray, "batch vocab"]
+
+
+class State(ABC):
+    """What a model remembers of the tokens read so far, one row for each sequence of the batch. Immutable."""
+
+    @abstractmethod
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "State":
+        """The state with its batch reordered or repeated: row i of the result is row rows[i] of this one.
+
+        It is all that sampling several continuations or beam search needs.
+        """
+
+
+class LanguageModel(ABC):
+    """P(next token | everything before it), in nats.
+
+    Text begins where a line begins: `start` is the state just after the end of a line.
+    """
+
+    vocab_size: int
+
+    @abstractmethod
+    def start(self, batch_size: int = 1) -> State:
+        """The state before any token has been read."""
+
+    @abstractmethod
+    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, State]:
+        """Read T tokens; log_probs of the token after the last one, and the new state.
+
+        T may be 0: then the state stays as it is, and the answer is the distribution that it implies.
+        """
+
+    @abstractmethod
+    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], State]:
+        """Log-probabilities of those very tokens, each given all before it, and the state after them."""
+
+    def distributions(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time vocab"], State]:
+        """The whole distribution at each of the T positions, the one that token t was drawn from at index t."""
+        batch_size, n_tokens = token_ids.shape
+        log_probs, state = self.step(token_ids[:, :0], state)
+        rows = np.empty((batch_size, n_tokens, self.vocab_size), log_probs.dtype)
+        for t in range(n_tokens):
+            rows[:, t] = log_probs
+            log_probs, state = self.step(token_ids[:, t : t + 1], state)
+        return rows, state
