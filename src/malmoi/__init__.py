@@ -1,1 +1,35 @@
 """malmoi: your own text, turned into a language model that you understand, own and can ship."""
+
+from typing import TYPE_CHECKING, Any
+
+from malmoi._version import __version__
+from malmoi.errors import ConfigError, DataError, MalmoiError, MissingExtraError, RunError, TrainingError
+
+if TYPE_CHECKING:
+    from malmoi.api import Run, load, train
+    from malmoi.text.sources import TextSource
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MalmoiError",
+    "MissingExtraError",
+    "Run",
+    "RunError",
+    "TextSource",
+    "TrainingError",
+    "__version__",
+    "load",
+    "train",
+]
+
+_HOMES = {"Run": "malmoi.api", "load": "malmoi.api", "train": "malmoi.api", "TextSource": "malmoi.text.sources"}
+
+
+def __getattr__(name: str) -> Any:
+    """The heavier names are imported when they are first used, so that `malmoi --help` answers at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'malmoi' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
