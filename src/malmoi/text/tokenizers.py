@@ -1,0 +1,249 @@
+"""Tokenizers: text to token ids and back, six kinds behind one class.
+
+    word       나는 | 학교에 | 갔다.        what white space parts; rare words are <unk>, and spelled for honest figures
+    morpheme   나/NP | 는/JX | 학교/NNG    what Kiwi analyses Korean into; likewise
+    char       학 | 교 | 에                every character; unseen ones in bytes
+    jamo       ᄒ ᅡ ᆨ | ᄀ ᅭ              every conjoining jamo and other character; unseen ones in bytes
+    bpe        나는 | ␣학 | 교에           frequent byte sequences (Sennrich 2016, Radford 2019)
+    unigram    나 | 는 | ␣학교 | 에        the most probable pieces (Kudo 2018); unseen characters in bytes
+
+All but `word` and `morpheme` are lossless: decode(encode(text)) == NFC(text) for any Unicode text. The end of a line is
+a token of its own, eos, for every kind. Special tokens that stand in a text are text, with one exception: under `word`,
+the literal <unk> is the unknown word, since corpora come with their rare words replaced by it.
+"""
+
+import hashlib
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32, Integer
+
+from malmoi.errors import DataError, RunError
+from malmoi.files import write_bytes
+from malmoi.text import hangul, tokenizer_training
+from malmoi.text.codecs import make_codec
+from malmoi.text.slicing import to_nfc
+from malmoi.text.spelling import SpellingModel
+from malmoi.text.vocabulary import (
+    BOS,
+    BYTE_TOKENS,
+    EOS,
+    FIRST_BYTE,
+    KINDS,
+    PAD,
+    UNK,
+    Vocabulary,
+    from_json,
+    surfaces,
+    to_json,
+)
+
+__all__ = ["KINDS", "Tokenizer", "train_tokenizer"]
+
+TokenIds = Int32[np.ndarray, " tokens"]
+WITH_UNKNOWN = ("word", "morpheme")
+MAX_FILE_BYTES = 200_000_000  # several million pieces
+_TOKENIZER, _SPELLING = "tokenizer.json", "spelling.json"
+
+
+class Tokenizer:
+    """Text to token ids and back. `train_tokenizer` makes one from text, `load` from a folder."""
+
+    pad_id, unk_id, bos_id, eos_id = PAD, UNK, BOS, EOS
+
+    def __init__(self, vocabulary: Vocabulary, spelling: SpellingModel | None = None) -> None:
+        """Put a vocabulary to use. Kinds with unknown words need the model that spells them."""
+        assert (spelling is not None) == (vocabulary.kind in WITH_UNKNOWN)
+        self.kind = vocabulary.kind
+        self.vocab_size = len(vocabulary.pieces)
+        self.is_lossless = self.kind not in WITH_UNKNOWN
+        self._vocabulary = vocabulary
+        self._spelling = spelling
+        self._spell = lru_cache(2**16)(spelling.nats) if spelling else None
+        self._surfaces = surfaces(vocabulary)
+        self._codec = make_codec(vocabulary)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer(kind={self.kind!r}, vocab_size={self.vocab_size})"
+
+    def encode(self, text: str) -> TokenIds:
+        """The ids of a text; line breaks become eos, and none is added at the end."""
+        return np.concatenate(self._codec.encode(to_nfc(text).split("\n")))[:-1]
+
+    def encode_lines(self, lines: Iterable[str]) -> Iterator[TokenIds]:
+        """The ids of each line with eos at its end, many lines at once and so much faster than one by one."""
+        for batch in _batches(lines):
+            parts = [to_nfc(line).split("\n") for line in batch]
+            ids = iter(self._codec.encode([part for line_parts in parts for part in line_parts]))
+            for line_parts in parts:
+                found = list(islice(ids, len(line_parts)))
+                yield found[0] if len(found) == 1 else np.concatenate(found)
+
+    def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"]) -> str:
+        """The text of the ids: eos is a line break, bos and pad are nothing, half a character is U+FFFD.
+
+        Words are joined by single spaces, morphemes as Kiwi writes them.
+
+        Raises:
+            DataError: If an id is not in the vocabulary.
+        """
+        ids = [int(token_id) for token_id in token_ids]
+        for token_id in ids:
+            self._check(token_id)
+        return self._codec.decode(ids)
+
+    def token(self, token_id: int | np.integer) -> str:
+        """How a person sees one token in a table: ␣ is a space, ⏎ the end of a line, <0xEA> a byte of a character.
+
+        A jamo that ends a syllable has a hyphen before it, as it looks like one that begins a syllable.
+
+        Raises:
+            DataError: If the id is not in the vocabulary.
+        """
+        self._check(token_id)
+        if token_id == EOS:
+            return "⏎"
+        piece = self._vocabulary.pieces[token_id]
+        if token_id < FIRST_BYTE or not self.is_lossless or (self.kind != "bpe" and token_id < FIRST_BYTE + 256):
+            return piece
+        if self.kind == "jamo" and hangul.is_tail(piece):
+            return "-" + hangul.to_compatibility(piece)
+        text = self._surfaces[token_id].decode(errors="surrogateescape")
+        return "".join(map(_visible, hangul.to_compatibility(text) if self.kind == "jamo" else text))
+
+    def token_bytes(self) -> list[bytes]:
+        """For each id the bytes of UTF-8 that it adds to a running text.
+
+        Specials add nothing, but eos a line break. A word and the form of a morpheme come with a space before them.
+        Jamo are conjoining jamo, so running text under `jamo` is in NFD.
+        """
+        return list(self._surfaces)
+
+    def count_unknown(self, line: str) -> int:
+        """How many tokens of the line are unk."""
+        return 0 if self.is_lossless else sum(len(self._codec.unknown(part)) for part in to_nfc(line).split("\n"))
+
+    def spelling_nats(self, line: str) -> float:
+        """-ln P of how the unknown words of the line are spelled: what <unk> leaves unsaid. 0 for lossless kinds."""
+        if self._spell is None:
+            return 0.0
+        return math.fsum(self._spell(unit) for part in to_nfc(line).split("\n") for unit in self._codec.unknown(part))
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json, and spelling.json for kinds with unknown words.
+
+        Raises:
+            RunError: If the folder cannot be written to.
+            TrainingError: If the disk is full.
+        """
+        for name, content in self._files().items():
+            write_bytes(folder / name, content)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizer":
+        """Read what `save` wrote, or any file of the same layout; everything in it is checked.
+
+        Raises:
+            RunError: If a file is missing, damaged or not ours.
+        """
+        vocabulary = from_json(_read(folder / _TOKENIZER), str(folder / _TOKENIZER))
+        spelling = None
+        if vocabulary.kind in WITH_UNKNOWN:
+            try:
+                spelling = SpellingModel.from_json(_read(folder / _SPELLING))
+            except DataError as error:
+                raise RunError(f"{folder / _SPELLING}: {error}") from error
+        try:
+            return cls(vocabulary, spelling)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic inside the library is no Exception
+            raise RunError(
+                f"{folder / _TOKENIZER} cannot be used: {str(error)[:200]}. Expected a tokenizer that malmoi wrote, "
+                "whole and unchanged. Copy the run again, or train its tokenizer again."
+            ) from error
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what `save` writes, in hexadecimal: the same for tokenizers that give the same ids and figures."""
+        digest = hashlib.sha256()
+        for name, content in self._files().items():
+            digest.update(f"{name} {len(content)} ".encode() + content)
+        return digest.hexdigest()
+
+    def _files(self) -> dict[str, bytes]:
+        files = {_TOKENIZER: to_json(self._vocabulary).encode()}
+        if self._spelling is not None:
+            files[_SPELLING] = self._spelling.to_json().encode()
+        return files
+
+    def _check(self, token_id: int | np.integer) -> None:
+        if not 0 <= token_id < self.vocab_size:
+            raise DataError(
+                f"The token id {token_id} is not in the vocabulary. Expected 0 to {self.vocab_size - 1}. "
+                "Check that the ids come from this very tokenizer."
+            )
+
+
+def train_tokenizer(
+    kind: str, lines: Iterable[str], *, vocab_size: int | None = None, min_count: int | None = None
+) -> Tokenizer:
+    """Learn a tokenizer from text. The same text gives the same files, always.
+
+    Args:
+        kind: One of KINDS.
+        lines: The text. It is read once, in bounded memory.
+        vocab_size: The most ids there may be, special tokens and bytes included; a small text gives fewer. Default: all
+            words or morphemes, 12,000 for char and jamo, 8,000 for bpe and unigram.
+        min_count: How often a word, morpheme, character or merge must occur to get an id. Default: 1 for characters; 2
+            for merges; for words and morphemes 2, so that unk has examples to learn from, but 1 if the text has its own
+            literal <unk> or fewer than 1,000 distinct words. Not for unigram.
+
+    Raises:
+        ConfigError: If an option makes no sense.
+        DataError: If there is no text to learn from.
+        MissingExtraError: If `morpheme` is asked for and kiwipiepy is not installed.
+    """
+    return Tokenizer(*tokenizer_training.learn(kind, lines, vocab_size, min_count))
+
+
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Lists of up to 4,096 lines, fewer where they are long, so that memory is bounded."""
+    batch: list[str] = []
+    n_characters = 0
+    for line in lines:
+        batch.append(line)
+        n_characters += len(line)
+        if len(batch) == 4096 or n_characters >= 2**22:
+            yield batch
+            batch, n_characters = [], 0
+    if batch:
+        yield batch
+
+
+def _visible(character: str) -> str:
+    """One character, so that it can be seen and told from others; half-decoded bytes come as surrogates."""
+    if character == " ":
+        return "␣"
+    if "\udc80" <= character <= "\udcff":
+        return BYTE_TOKENS[ord(character) - 0xDC00]
+    if character.isprintable():
+        return "◌" + character if unicodedata.combining(character) else character
+    return character.encode("unicode_escape").decode()
+
+
+def _read(path: Path) -> str:
+    """A small UTF-8 file of a run."""
+    expected = "Expected a tokenizer that malmoi wrote. Check the folder, or train again."
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise RunError(f"{path} has {path.stat().st_size:,} bytes, over the {MAX_FILE_BYTES:,} allowed. {expected}")
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror or error}. {expected}") from error
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is not UTF-8 at byte {error.start}. {expected}") from error
