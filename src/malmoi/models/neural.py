@@ -1,0 +1,97 @@
+"""A trained PyTorch model behind the LanguageModel interface: NumPy in, NumPy out.
+
+Shapes: B sequences, T tokens each, V vocab_size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+from torch.nn import functional as F
+
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
+from malmoi.models.recurrent import LayerState, RecurrentLanguageModel
+
+BLOCK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB
+
+
+@dataclass(frozen=True)
+class RecurrentState(State):
+    """The state of every layer; what the top layer shows already holds the next token's distribution."""
+
+    layers: list[LayerState]
+
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "RecurrentState":
+        index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.top.device)
+        return RecurrentState([tuple(tensor[index] for tensor in layer) for layer in self.layers])
+
+    @property
+    def top(self) -> Tensor:
+        return self.layers[-1][0]  # (B, H)
+
+
+class NeuralLanguageModel(LanguageModel):
+    """Serves a recurrent network: no dropout, no gradients, weights as they are stored.
+
+    Args:
+        network: The trained module.
+        start_id: The token that stands before the first one: the end of a line.
+    """
+
+    def __init__(self, network: RecurrentLanguageModel, start_id: int) -> None:
+        self.network, self.start_id = network.eval(), start_id
+        self.vocab_size = network.config.vocab_size
+
+    @property
+    def device(self) -> torch.device:
+        return self.network.output.weight.device
+
+    def start(self, batch_size: int = 1) -> RecurrentState:
+        ends = np.full((batch_size, 1), self.start_id, dtype=np.int64)
+        return self._read(ends, RecurrentState(self.network.initial_state(batch_size)))[1]
+
+    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, RecurrentState]:
+        assert isinstance(state, RecurrentState)
+        if token_ids.shape[1]:
+            _, state = self._read(token_ids, state)
+        return self._log_probs(state.top).cpu().numpy(), state
+
+    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], RecurrentState]:
+        hidden, after = self._predictors(token_ids, state)
+        targets = self._ids(token_ids).reshape(-1)
+        rows = max(1, BLOCK_ELEMENTS // self.vocab_size)
+        parts = [
+            self._log_probs(hidden[start : start + rows]).gather(1, targets[start : start + rows, None])
+            for start in range(0, len(targets), rows)
+        ]
+        scores = torch.cat(parts) if parts else hidden.new_zeros(0)
+        return scores.reshape(token_ids.shape).cpu().numpy(), after
+
+    def distributions(
+        self, token_ids: TokenIds, state: State
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], RecurrentState]:
+        hidden, after = self._predictors(token_ids, state)
+        return self._log_probs(hidden).view(*token_ids.shape, -1).cpu().numpy(), after
+
+    def _predictors(self, token_ids: TokenIds, state: State) -> tuple[Tensor, RecurrentState]:
+        """(B T, H): the hidden vector that each token is predicted from, the one before it; and the state after all."""
+        assert isinstance(state, RecurrentState)
+        if not token_ids.shape[1]:
+            return state.top[:0], state
+        hidden, after = self._read(token_ids, state)
+        return torch.cat([state.top[:, None], hidden[:, :-1]], dim=1).flatten(0, 1), after
+
+    @torch.inference_mode()
+    def _read(self, token_ids: TokenIds, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        hidden, layers = self.network.hidden(self._ids(token_ids), state.layers)
+        return hidden, RecurrentState(layers)
+
+    @torch.inference_mode()
+    def _log_probs(self, hidden: Tensor) -> Tensor:
+        return F.log_softmax(self.network.output(hidden), dim=-1)
+
+    def _ids(self, token_ids: TokenIds) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(token_ids, dtype=np.int64)).to(self.device)

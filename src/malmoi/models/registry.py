@@ -1,0 +1,60 @@
+"""The ladder by name: what a user types after `malmoi train`, its options and its class."""
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from malmoi.errors import ConfigError, MissingExtraError
+from malmoi.models.config import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
+
+if TYPE_CHECKING:
+    from malmoi.models.recurrent import RecurrentLanguageModel
+
+
+class Rung(NamedTuple):
+    """One rung of the ladder."""
+
+    name: str
+    summary: str
+    config: type[RecurrentConfig]
+    module: str
+    model: str
+
+
+RUNGS = {
+    rung.name: rung
+    for rung in (
+        Rung("rnn", "Elman recurrence", RNNConfig, "malmoi.models.rnn", "RNNLanguageModel"),
+        Rung("lstm", "gates and a memory cell", LSTMConfig, "malmoi.models.lstm", "LSTMLanguageModel"),
+        Rung("gru", "two gates, no separate cell", GRUConfig, "malmoi.models.gru", "GRULanguageModel"),
+    )
+}
+
+
+def find_rung(name: str) -> Rung:
+    """The rung of that name.
+
+    Raises:
+        ConfigError: If there is none, with the nearest name.
+    """
+    if name in RUNGS:
+        return RUNGS[name]
+    near = difflib.get_close_matches(name, RUNGS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"There is no rung named {name!r}. Rungs are: {', '.join(RUNGS)}. {hint}".rstrip())
+
+
+def build_model(rung: Rung, config: RecurrentConfig, seed: int = 0) -> "RecurrentLanguageModel":
+    """A new model with random weights, which are a function of config and seed.
+
+    Raises:
+        MissingExtraError: If PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise MissingExtraError("PyTorch", "neural", f"The rung {rung.name}") from None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: RecurrentLanguageModel = getattr(importlib.import_module(rung.module), rung.model)(config)
+    return model

@@ -1,0 +1,116 @@
+"""One contract for everything that claims to be a language model. Joining takes one line: add it to MODELS."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from malmoi.models.baselines import UniformModel, UnigramModel
+from malmoi.models.interface import LanguageModel
+from malmoi.models.neural import NeuralLanguageModel
+from malmoi.models.registry import RUNGS, build_model
+
+V = 23
+EOS = 3
+
+
+def neural(name: str, **options: object) -> Callable[[], LanguageModel]:
+    def make() -> LanguageModel:
+        config = RUNGS[name].config.parse({"vocab_size": V, "embed_dim": 10, "hidden_size": 14, **options})
+        network = build_model(RUNGS[name], config, seed=2)
+        for parameter in network.parameters():  # far from uniform, so that a mistake cannot hide
+            parameter.data *= 4
+        return NeuralLanguageModel(network, start_id=EOS)
+
+    return make
+
+
+MODELS: dict[str, Callable[[], LanguageModel]] = {
+    "uniform": lambda: UniformModel(V),
+    "unigram": lambda: UnigramModel.fit(np.arange(400) ** 2 % V, V),
+    "rnn": neural("rnn"),
+    "lstm": neural("lstm"),
+    "gru": neural("gru"),
+    "lstm, untied, three layers": neural("lstm", tie_embeddings=False, n_layers=3),
+    "lstm, one layer": neural("lstm", n_layers=1),
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> LanguageModel:
+    return MODELS[request.param]()
+
+
+@pytest.fixture
+def token_ids() -> np.ndarray:
+    return np.random.default_rng(0).integers(V, size=(3, 8))
+
+
+def test_probabilities_sum_to_one(model: LanguageModel, token_ids: np.ndarray) -> None:
+    log_probs, _ = model.distributions(token_ids, model.start(3))
+    assert log_probs.shape == (3, 8, V)
+    np.testing.assert_allclose(np.exp(log_probs.astype(np.float64)).sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_score_agrees_with_distributions(model: LanguageModel, token_ids: np.ndarray) -> None:
+    scores, _ = model.score(token_ids, model.start(3))
+    log_probs, _ = model.distributions(token_ids, model.start(3))
+    expected = np.take_along_axis(log_probs, token_ids[:, :, None], axis=-1)[:, :, 0]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_default_distributions_agree_with_the_model_s_own(model: LanguageModel, token_ids: np.ndarray) -> None:
+    own, _ = model.distributions(token_ids, model.start(3))
+    stepped, _ = LanguageModel.distributions(model, token_ids, model.start(3))
+    np.testing.assert_allclose(own, stepped, rtol=1e-4, atol=1e-5)
+
+
+def test_one_step_of_many_tokens_equals_many_steps_of_one(model: LanguageModel, token_ids: np.ndarray) -> None:
+    at_once, state_at_once = model.step(token_ids, model.start(3))
+    state = model.start(3)
+    for t in range(token_ids.shape[1]):
+        log_probs, state = model.step(token_ids[:, t : t + 1], state)
+    np.testing.assert_allclose(at_once, log_probs, rtol=1e-4, atol=1e-5)
+    more = token_ids[:, :2]
+    np.testing.assert_allclose(model.score(more, state_at_once)[0], model.score(more, state)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_reading_nothing_changes_nothing(model: LanguageModel, token_ids: np.ndarray) -> None:
+    log_probs, state = model.step(token_ids, model.start(3))
+    again, _ = model.step(token_ids[:, :0], state)
+    np.testing.assert_allclose(again, log_probs, rtol=1e-6)
+    scores, _ = model.score(token_ids[:, :0], state)
+    assert scores.shape == (3, 0)
+
+
+def test_scoring_in_parts_equals_scoring_the_whole(model: LanguageModel, token_ids: np.ndarray) -> None:
+    whole, _ = model.score(token_ids, model.start(3))
+    first, state = model.score(token_ids[:, :3], model.start(3))
+    second, _ = model.score(token_ids[:, 3:], state)
+    np.testing.assert_allclose(np.concatenate([first, second], axis=1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_neighbours_in_the_batch_change_nothing(model: LanguageModel, token_ids: np.ndarray) -> None:
+    together, _ = model.score(token_ids, model.start(3))
+    for row in range(3):
+        alone, _ = model.score(token_ids[row : row + 1], model.start(1))
+        np.testing.assert_allclose(alone[0], together[row], rtol=1e-4, atol=1e-5)
+
+
+def test_padding_after_the_end_and_later_tokens_change_nothing(model: LanguageModel, token_ids: np.ndarray) -> None:
+    scores, _ = model.score(token_ids, model.start(3))
+    edited = token_ids.copy()
+    edited[:, 5:] = 0  # padding
+    np.testing.assert_allclose(model.score(edited, model.start(3))[0][:, :5], scores[:, :5], rtol=1e-4, atol=1e-5)
+
+
+def test_select_repeats_and_reorders_the_batch(model: LanguageModel, token_ids: np.ndarray) -> None:
+    log_probs, state = model.step(token_ids, model.start(3))
+    chosen, _ = model.step(np.zeros((4, 0), int), state.select([2, 0, 0, 1]))
+    np.testing.assert_allclose(chosen, log_probs[[2, 0, 0, 1]], rtol=1e-5, atol=1e-6)
+
+
+def test_a_state_can_be_used_twice(model: LanguageModel, token_ids: np.ndarray) -> None:
+    _, state = model.step(token_ids, model.start(3))
+    first = model.score(token_ids, state)[0]
+    np.testing.assert_array_equal(model.score(token_ids, state)[0], first)
