@@ -1,0 +1,151 @@
+"""How well a model predicts a text: perplexity as the literature counts it, and bits per byte, which always compare.
+
+    perplexity     = exp(nll / tokens)                      line ends scored, <unk> scored as one more word
+    bits per byte  = (nll + spelling) / (ln 2 x bytes)      every byte paid for, unknown words letter by letter
+
+Perplexity depends on what a token is, so it compares models of one tokenizer only. Bits per byte compare any two
+models.
+
+The text is read as one stream: the model starts as after a line end and carries its state to the last token, as in
+Mikolov et al. 2010 and all who followed them on PTB and WikiText.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from malmoi.data.tokens import TokenFile, TokenView, encode_to_disk
+from malmoi.errors import ConfigError, DataError
+from malmoi.generation.sampling import check_numbers
+from malmoi.models.interface import LanguageModel
+from malmoi.text.sources import TextSource
+from malmoi.text.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one model on one text.
+
+    `nll_nats` is the summed -ln p of the tokens; `spelling_nats` what the unknown words cost to spell. A figure is
+    infinite where the model gives something in the text no probability, or where it exceeds the largest float.
+    """
+
+    tokens: int  # line ends included
+    words: int  # separated by white space; line ends not included
+    bytes: int  # UTF-8, line ends included
+    characters: int  # NFC code points, line ends included
+    lines: int
+    unknown: int  # tokens that are <unk>
+    nll_nats: float
+    spelling_nats: float
+    seconds: float
+
+    @property
+    def perplexity(self) -> float:
+        return _exp(self.nll_nats / self.tokens)
+
+    @property
+    def word_perplexity(self) -> float:
+        """Per word and line end, spelling included: the same for all tokenizers that see the same words."""
+        return _exp((self.nll_nats + self.spelling_nats) / (self.words + self.lines))
+
+    @property
+    def bits_per_byte(self) -> float:
+        return (self.nll_nats + self.spelling_nats) / (math.log(2) * self.bytes)
+
+    @property
+    def bits_per_character(self) -> float:
+        return (self.nll_nats + self.spelling_nats) / (math.log(2) * self.characters)
+
+    @property
+    def unk_share(self) -> float:
+        """Share of unknown tokens among those that are not line ends."""
+        return self.unknown / max(self.tokens - self.lines, 1)
+
+    def to_dict(self) -> dict[str, int | float | None]:
+        """All figures, ready for JSON: an infinite one is None."""
+        derived = ("perplexity", "word_perplexity", "bits_per_byte", "bits_per_character", "unk_share")
+        figures = asdict(self) | {name: getattr(self, name) for name in derived}
+        return {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
+
+
+def evaluate(
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    source: TextSource | TokenFile | TokenView,
+    *,
+    window: int = 256,
+    streams: int = 1,
+    warm_up: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score a text from its first token to its last.
+
+    Args:
+        model: Any language model.
+        tokenizer: The tokenizer it was trained with.
+        source: A text, or its token ids under this tokenizer.
+        window: Tokens a call scores at once, in each stream: memory and speed, never the result.
+        streams: Cut the text into this many parts and read them side by side: faster, and the same to three digits or
+            more, since each part but the first reads the tokens just before it to find its state. 1 is the convention
+            of the literature.
+        warm_up: With several streams, how many tokens before its part each one reads without scoring them.
+        progress: Called with (tokens done, tokens in all) after each window.
+
+    Raises:
+        DataError: If the text is empty.
+        ConfigError: If window or streams is below 1, or warm_up below 0.
+        RunError: If the model gives NaN.
+    """
+    if window < 1 or streams < 1 or warm_up < 0:
+        raise ConfigError(
+            f"window={window}, streams={streams} and warm_up={warm_up} cannot be used. The first two were expected "
+            "to be at least 1, the last at least 0: leave them out for the convention of the literature."
+        )
+    started = time.perf_counter()
+    tokens = encode_to_disk(source, tokenizer) if isinstance(source, TextSource) else source
+    view = tokens.view() if isinstance(tokens, TokenFile) else tokens
+    counts, n_tokens = view.counts, len(view)
+    if n_tokens == 0:
+        raise DataError(
+            "The text is empty: 0 tokens. At least one line was expected: check the file, or the field that was named."
+        )
+    warm_up = min(warm_up, n_tokens - 1) if streams > 1 else 0
+    part = -(-(n_tokens - warm_up) // streams)  # tokens that each stream scores; the first one scores its warm-up too
+    begins = np.arange(0, n_tokens - warm_up, part)
+    stream_length = part + warm_up
+    state = model.start(len(begins))
+    nll, done = 0.0, 0
+    for offset in range(0, stream_length, window):
+        width = min(window, stream_length - offset)
+        bounds = [np.clip((begin + offset, begin + offset + width), 0, n_tokens) for begin in begins]
+        rows = [view.read(int(first), int(after)) for first, after in bounds]
+        token_ids = np.full((len(begins), width), tokenizer.eos_id, dtype=np.int64)  # (B, T); padding follows the end
+        is_token = np.zeros(token_ids.shape, dtype=bool)
+        for i, row in enumerate(rows):
+            token_ids[i, : len(row)], is_token[i, : len(row)] = row, True
+        is_token[1:, : max(0, warm_up - offset)] = False
+        log_probs, state = model.score(token_ids, state)
+        scored = check_numbers(log_probs)[is_token]
+        nll -= float(scored.sum(dtype=np.float64))
+        done += len(scored)
+        if progress is not None:
+            progress(done, n_tokens)
+    return Evaluation(
+        tokens=n_tokens,
+        words=counts.n_words,
+        bytes=counts.n_bytes,
+        characters=counts.n_characters,
+        lines=counts.n_lines,
+        unknown=counts.n_unknown,
+        nll_nats=nll,
+        spelling_nats=counts.spelling_nats,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 709 else math.inf
