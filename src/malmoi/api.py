@@ -1,0 +1,187 @@
+"""The Python front door: train a model, load one, use it.
+
+    run = malmoi.train("lstm", "corpus.txt", budget="10m")
+    run.next("나는"); run.generate("옛날 옛적에"); run.evaluate("test.txt").bits_per_byte
+
+Every verb of the command line and every route of a server calls what is here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from malmoi.errors import MissingExtraError
+from malmoi.models.registry import build_model, find_rung
+from malmoi.runs import RunConfig, checked, read_arrays, read_config, run_path
+
+if TYPE_CHECKING:
+    from malmoi.data.tokens import TokenView
+    from malmoi.evaluation.perplexity import Evaluation
+    from malmoi.generation.completion import Completer, Completion, NextToken
+    from malmoi.generation.sampling import SamplingOptions
+    from malmoi.models.interface import LanguageModel
+    from malmoi.text.sources import TextSource
+    from malmoi.text.tokenizers import Tokenizer
+    from malmoi.training.progress import Reporter
+
+Text = "str | Path | Sequence[str | Path] | TextSource"
+
+
+class Run:
+    """A trained model with its tokenizer, read from its folder.
+
+    Args:
+        folder: A run folder, or the name of one under runs/.
+        device: Where the model computes: "cpu", "cuda" and so on.
+
+    Raises:
+        RunError: If the folder is no run, or one of its files is damaged.
+    """
+
+    def __init__(self, folder: str | Path, device: str = "cpu") -> None:
+        self.folder = run_path(folder)
+        self.device = device
+        self.config: RunConfig = read_config(self.folder)
+
+    def __repr__(self) -> str:
+        return f"<malmoi.Run {self.config.family} at {self.folder}>"
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        from malmoi.text.tokenizers import Tokenizer
+
+        return Tokenizer.load(self.folder)
+
+    @cached_property
+    def model(self) -> "LanguageModel":
+        rung = find_rung(self.config.family)
+        config = rung.config.parse(self.config.model)
+        path = self.folder / "model.safetensors"
+        arrays = read_arrays(path)
+        try:
+            import torch
+        except ModuleNotFoundError:
+            raise MissingExtraError("PyTorch", "neural", f"A run of the rung {rung.name}") from None
+        from malmoi.models.neural import NeuralLanguageModel
+
+        network = build_model(rung, config)
+        parameters = dict(network.named_parameters())
+        checked(arrays, {name: tuple(p.shape) for name, p in parameters.items()}, path)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(torch.from_numpy(arrays[name]))
+        return NeuralLanguageModel(network.to(device_of(self.device)), start_id=self.tokenizer.eos_id)
+
+    @cached_property
+    def completer(self) -> "Completer":
+        from malmoi.generation.completion import Completer
+
+        return Completer(self.model, self.tokenizer)
+
+    def next(self, context: str, k: int = 10, *, whole_words: bool = True) -> "list[NextToken]":
+        """The k likeliest next words (or tokens) after `context`, with their probabilities."""
+        return self.completer.next_words(context, k, whole_words=whole_words)
+
+    def complete(self, text: str, k: int = 5) -> "list[Completion]":
+        """The k likeliest ways to finish the half-typed last word of `text`."""
+        return self.completer.complete(text, k)
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 100,
+        options: "SamplingOptions | None" = None,
+        n: int = 1,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        **sampling: Any,
+    ) -> list[str]:
+        """n continuations of `prompt`. `sampling` are the fields of SamplingOptions: temperature, top_k, top_p, ..."""
+        from malmoi.generation.sampling import SamplingOptions, generate
+
+        options = options or SamplingOptions(**sampling)
+        return generate(
+            self.model, self.tokenizer, prompt, max_tokens=max_tokens, options=options, n=n, seed=seed, stop=stop
+        )
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 100,
+        options: "SamplingOptions | None" = None,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        **sampling: Any,
+    ) -> Iterator[str]:
+        """One continuation of `prompt`, piece by piece."""
+        from malmoi.generation.sampling import SamplingOptions, stream
+
+        options = options or SamplingOptions(**sampling)
+        return stream(self.model, self.tokenizer, prompt, max_tokens=max_tokens, options=options, seed=seed, stop=stop)
+
+    def evaluate(
+        self, text: "str | Path | Sequence[str | Path] | TextSource | TokenView", **options: Any
+    ) -> "Evaluation":
+        """Perplexity and bits per byte of a text; `options` are those of malmoi.evaluation.perplexity.evaluate."""
+        from malmoi.evaluation.perplexity import evaluate
+
+        return evaluate(self.model, self.tokenizer, as_source(text), **options)
+
+    def score(self, lines: Iterable[str]) -> Iterator[float]:
+        """ln P of each line, its end included, in nats; unknown words pay for their spelling."""
+        from malmoi.evaluation.rescoring import score_lines
+
+        return score_lines(self.model, self.tokenizer, lines)
+
+
+def load(folder: str | Path, device: str = "cpu") -> Run:
+    """The run in that folder."""
+    return Run(folder, device)
+
+
+def train(
+    rung: str,
+    text: "str | Path | Sequence[str | Path] | TextSource",
+    *,
+    out: str | Path | None = None,
+    reporter: "Reporter | None" = None,
+    **options: Any,
+) -> Run:
+    """Train a model on a text and return it.
+
+    Args:
+        rung: A name from the ladder: rnn, lstm or gru.
+        text: Files, folders, globs, or a TextSource.
+        out: The run folder to make; runs/RUNG-TEXT by default.
+        reporter: Told what happens; a silent one by default.
+        options: The other arguments of malmoi.training.pipeline.train: budget, epochs, steps, valid, test, tokenizer,
+            vocab_size, seed, device, precision, recipe, resume, and every field of the rung's config and of
+            TrainingSettings by its name.
+    """
+    from malmoi.training.pipeline import train as train_run
+
+    request: dict[str, Any] = {"rung": rung, "text": text, "out": out, **options}
+    return Run(train_run(request, reporter), device=str(options.get("device", "cpu")))
+
+
+def as_source(text: Any) -> Any:
+    """Paths become a TextSource; a TextSource or a token view stays as it is."""
+    from malmoi.text.sources import TextSource
+
+    if isinstance(text, (str, Path)) or (isinstance(text, Sequence) and not hasattr(text, "counts")):
+        return TextSource(text)
+    return text
+
+
+def device_of(name: str) -> Any:
+    """A torch device that is really there.
+
+    Raises:
+        ConfigError: If this machine has no such device.
+    """
+    from malmoi.training.machine import find_device
+
+    return find_device(name)

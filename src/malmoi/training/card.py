@@ -1,0 +1,53 @@
+"""The model card: what a stranger must know before using a run."""
+
+from pathlib import Path
+from typing import Any
+
+from malmoi.files import write_bytes
+from malmoi.runs import RunConfig
+
+
+def write_card(folder: Path, config: RunConfig) -> None:
+    """README.md of a finished run, from its config alone."""
+    figures, training, model = config.figures, config.training, config.model
+    rows = "\n".join(
+        f"| {name} | {_number(part['perplexity'])} | {_number(part['bits_per_byte'], 4)} | {_number(part['word_perplexity'])} "
+        f"| {100 * part['unk_share']:.2f} % | {part['tokens']:,} |"
+        for name in ("valid", "test")
+        if (part := figures.get(name))
+    )
+    lasted = (
+        f"{training['budget_seconds']:g} s budget" if training.get("budget_seconds") else f"{training['steps']} steps"
+    )
+    text = f"""# {folder.name}
+
+A `{config.family}` language model, trained with malmoi {config.versions.get("malmoi", "")}.
+
+| text | perplexity | bits per byte | word perplexity | unknown | tokens |
+|---|---|---|---|---|---|
+{rows}
+
+Perplexity counts this tokenizer's tokens and compares with models of the same tokenizer only; bits per byte (unknown words
+spelled out, line ends included) compare with any model. The text was read as 32 streams, each warmed up on the 256 tokens
+before it; `malmoi eval` reads one stream.
+
+| what | value |
+|---|---|
+| parameters | {figures.get("parameters", 0):,} |
+| embedding, hidden, layers | {model.get("embed_dim")}, {model.get("hidden_size")}, {model.get("n_layers")} |
+| tokenizer | {config.tokenizer.get("kind")}, {config.tokenizer.get("vocab_size"):,} tokens |
+| training | {lasted}, {figures.get("steps", 0):,} updates, {figures.get("epochs")} epochs, seed {config.seed} |
+| training text | {config.data["train"]["bytes"]:,} bytes, sha256 {config.data["train"]["sha256"][:16]} |
+
+Reproduce: `{config.command or "malmoi train, with the settings in config.json"}`
+
+License: not stated. Say here under which licence the text, and so this model, may be used.
+
+Intended use: predicting, completing, scoring and generating text like the training text. It knows nothing else, repeats what
+that text holds, private passages included, and states no facts.
+"""
+    write_bytes(folder / "README.md", text.encode())
+
+
+def _number(value: Any, digits: int = 2) -> str:
+    return "too large" if value is None else f"{value:.{digits}f}"

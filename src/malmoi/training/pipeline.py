@@ -1,0 +1,378 @@
+"""From a text to a run folder: read, tokenize, plan, train, evaluate, describe."""
+
+import re
+import shlex
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from malmoi._version import __version__
+from malmoi.data.windows import BPTTWindows
+from malmoi.errors import ConfigError, RunError, TrainingError
+from malmoi.models.config import RecurrentConfig
+from malmoi.models.registry import Rung, build_model, find_rung
+from malmoi.runs import RUN_NAME, RunConfig, read_config, run_path, trim_metrics, write_config
+from malmoi.text.sources import TextSource
+from malmoi.training.checkpoint import FOLDER as CHECKPOINT
+from malmoi.training.checkpoint import has_checkpoint, load_checkpoint
+from malmoi.training.progress import Reporter
+from malmoi.training.request import Request, parse_budget, read_request
+from malmoi.training.settings import TrainingSettings
+
+FINAL_SHARE = 0.01  # of a budget: kept back for writing files and for what was not foreseen
+LEAST_TRAINING_SHARE = (
+    0.2  # of a budget: with less than that left after preparing the text, nothing good can come of it
+)
+EVALUATION_STREAMS, EVALUATION_WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
+
+
+def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
+    """Train a model; the folder of the finished run.
+
+    Args:
+        request: The fields of `Request`, of `TrainingSettings` and of the rung's config, by name; what is left out is planned.
+        reporter: Told what happens.
+
+    Raises:
+        MalmoiError: With one message, if anything asked for cannot be done.
+        Interrupted: If training was stopped; the checkpoint is saved.
+    """
+    reporter = reporter or Reporter()
+    asked, model_options, training_options = read_request(request)
+    started = asked.started if asked.started is not None else time.monotonic()
+    if asked.resume:
+        return _resume(asked, started, reporter)
+    if asked.rung is None or asked.text is None:
+        raise ConfigError("Training needs a rung and a text, as: malmoi train lstm corpus.txt --budget 10m")
+    rung = find_rung(asked.rung)
+    folder = _new_folder(asked, rung)
+    budget = parse_budget(asked.budget)
+    if [budget, asked.epochs, training_options.get("steps")].count(None) < 2:
+        raise ConfigError("--budget, --epochs and --steps all say how long to train. Give one of them.")
+    if budget is None and asked.epochs is None and "steps" not in training_options:
+        budget = 600.0
+        reporter.stage("no --budget, --epochs or --steps given: training for 10 minutes")
+    rung.config.parse({"vocab_size": 1, **model_options})  # refuse a wrong option before any work is done
+    return _train_new(rung, folder, asked, model_options, training_options, budget, started, reporter)
+
+
+def _train_new(
+    rung: Rung,
+    folder: Path,
+    asked: Request,
+    model_options: dict[str, Any],
+    training_options: dict[str, Any],
+    budget: float | None,
+    started: float,
+    reporter: Reporter,
+) -> Path:
+    from malmoi.training.machine import find_device, keep_freed_memory
+    from malmoi.training.planner import make_plan
+
+    device = find_device(asked.device)
+    keep_freed_memory()
+    options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
+    source = _source(asked.text, options)
+    valid_source = None if asked.valid is None else _source(asked.valid, options)
+    test_source = None if asked.test is None else _source(asked.test, options)
+    tokenizer = _make_tokenizer(asked, source, reporter)
+    reporter.stage(f"reading {source.describe()}")
+    train_tokens, valid_tokens, test_tokens = _encode(source, valid_source, test_source, tokenizer, reporter)
+    for texts in (source, valid_source, test_source):
+        for note in texts.notes if texts is not None else []:
+            reporter.stage(note)
+    seconds = None
+    if budget is not None:
+        seconds = _training_seconds(budget, started, 0.0)
+        if seconds < LEAST_TRAINING_SHARE * budget:
+            raise TrainingError(
+                f"Preparing the text took {time.monotonic() - started:.0f} of the {budget:.0f} seconds of --budget, so too "
+                "little is left to train. The prepared text is kept: the same command starts at once now. Repeat it, or give "
+                "a longer --budget."
+            )
+    plan = make_plan(
+        rung,
+        tokenizer.vocab_size,
+        len(train_tokens),
+        seconds,
+        asked.epochs,
+        training_options.pop("steps", None),
+        model_options,
+        training_options,
+        device,
+    )
+    for reason in plan.reasons:
+        reporter.stage(reason)
+    BPTTWindows(
+        train_tokens, plan.training.batch_size, plan.training.window, plan.training.seed
+    )  # refuses a short text
+    figures = {"parameters": _count_parameters(rung, plan.model)}
+    config = RunConfig(
+        family=rung.name,
+        model=plan.model.model_dump(),
+        training={**plan.training.model_dump(), "budget_seconds": budget, "device": str(device)},
+        tokenizer={"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint()},
+        data={
+            "train": _described(source, asked.text),
+            "valid": None if valid_source is None else _described(valid_source, asked.valid),
+            "test": None if test_source is None else _described(test_source, asked.test),
+            "options": options,
+            "train_tokens": len(train_tokens),
+            "valid_tokens": len(valid_tokens),
+        },
+        seed=plan.training.seed,
+        versions=_versions(),
+        figures=figures,
+        command=asked.command or "",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder)
+    write_config(folder, config)
+    return _run(rung, folder, config, tokenizer, (train_tokens, valid_tokens, test_tokens), device, started, reporter)
+
+
+def _resume(asked: Request, started: float, reporter: Reporter) -> Path:
+    from malmoi.text.tokenizers import Tokenizer
+    from malmoi.training.machine import find_device, keep_freed_memory
+
+    if asked.out is None:
+        raise ConfigError("--resume needs the run to go on with: malmoi train --resume --out runs/NAME")
+    folder = run_path(asked.out)
+    config = read_config(folder)
+    rung = find_rung(config.family)
+    if asked.rung is not None and asked.rung != rung.name:
+        raise ConfigError(
+            f"{folder} is a run of the rung {rung.name}, not {asked.rung}. Leave the rung out: --resume --out {folder}"
+        )
+    if not has_checkpoint(folder):
+        load_checkpoint(folder, ())  # raises, saying why there is nothing to resume
+    device = find_device(str(config.training.get("device", "cpu")))
+    keep_freed_memory()
+    tokenizer = Tokenizer.load(folder)
+    sources = [_recorded_source(folder, config, name, asked.text) for name in ("train", "valid", "test")]
+    assert sources[0] is not None
+    tokens = _encode(sources[0], sources[1], sources[2], tokenizer, reporter)
+    return _run(rung, folder, config, tokenizer, tokens, device, started, reporter, resume=True)
+
+
+def _recorded_source(folder: Path, config: RunConfig, name: str, text: Any) -> TextSource | None:
+    """The train, valid or test text that a run began with, unchanged; None if it began without one."""
+    recorded = config.data.get(name)
+    if recorded is None:
+        return None
+    given = text if name == "train" and text is not None else recorded["inputs"]
+    if given is None:
+        raise RunError(
+            f"The {name} text of {folder} came from memory or a pipe and is gone. Give the same text again to resume, or train "
+            "a new run from a file."
+        )
+    source = _source(given, config.data["options"])
+    if source.fingerprint() != recorded["sha256"]:
+        raise RunError(
+            f"The {name} text of {folder} has changed since training began. Resuming on other text would not give the "
+            "same model. Put the old text back, or train a new run with another --out."
+        )
+    return source
+
+
+def _run(
+    rung: Rung,
+    folder: Path,
+    config: RunConfig,
+    tokenizer: Any,
+    tokens: tuple[Any, Any, Any],
+    device: Any,
+    started: float,
+    reporter: Reporter,
+    resume: bool = False,
+) -> Path:
+    """Train, or go on training; then evaluate and finish the folder."""
+    import torch
+
+    from malmoi.training.loop import Trainer
+
+    train_tokens, valid_tokens, test_tokens = tokens
+    training = dict(config.training)
+    budget = training.pop("budget_seconds")
+    training.pop("device")
+    settings = TrainingSettings.parse(training)
+    model = build_model(rung, rung.config.parse(config.model), settings.seed).to(device)
+    if settings.precision == "bfloat16":
+        model.compute_dtype = torch.bfloat16
+    seconds = None
+    if budget is not None:
+        final = _final_evaluation_seconds(model, tokens, device)
+        spent = load_checkpoint(folder, ())[0].seconds if resume else 0.0
+        seconds = spent + _training_seconds(budget - spent if resume else budget, started, final)
+        if seconds <= spent:
+            seconds = spent + 1e-3  # the time is up: straight to the evaluation
+    valid_counts = valid_tokens.counts
+    trainer = Trainer(
+        model, train_tokens, valid_tokens, valid_counts, settings, folder, reporter, seconds=seconds, resume=resume
+    )
+    if resume:
+        trim_metrics(folder, trainer.progress.step)
+        reporter.stage(f"resuming {folder} at step {trainer.progress.step:,}")
+    trainer.run()
+    _finish(folder, config, tokenizer, trainer, valid_tokens, test_tokens, reporter)
+    return folder
+
+
+def _finish(
+    folder: Path,
+    config: RunConfig,
+    tokenizer: Any,
+    trainer: Any,
+    valid_tokens: Any,
+    test_tokens: Any,
+    reporter: Reporter,
+) -> None:
+    """Final figures with the best weights, the model card, and no checkpoint any more."""
+    import shutil
+
+    from malmoi.api import Run
+    from malmoi.training.card import write_card
+
+    run = Run(folder, device=str(trainer.device))
+    figures = dict(config.figures)
+    progress = trainer.progress
+    figures |= {
+        "steps": progress.step,
+        "tokens_trained": progress.tokens,
+        "epochs": round(progress.tokens / config.data["train_tokens"], 3),
+        "best_step": progress.best_step,
+        "training_seconds": round(trainer.elapsed, 1),
+    }
+    for name, tokens in (("valid", valid_tokens), ("test", test_tokens)):
+        if tokens is not None:
+            reporter.stage(f"evaluating on the {name} text")
+            figures[name] = run.evaluate(tokens, streams=EVALUATION_STREAMS, warm_up=EVALUATION_WARM_UP).to_dict()
+    config = config.model_copy(update={"figures": figures})
+    write_card(folder, config)
+    write_config(folder, config)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+
+
+def _final_evaluation_seconds(model: Any, tokens: tuple[Any, Any, Any], device: Any) -> float:
+    """How long the figures at the end will take, from a short measurement in the precision they are made in."""
+    import numpy as np
+
+    from malmoi.models.neural import NeuralLanguageModel
+
+    low, model.compute_dtype = model.compute_dtype, None
+    served = NeuralLanguageModel(model, start_id=0)
+    ids = np.zeros((EVALUATION_STREAMS, 256), np.int64)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        served.score(ids, served.start(EVALUATION_STREAMS))
+        seconds.append(time.perf_counter() - began)
+    per_token = min(seconds) / ids.size
+    model.compute_dtype = low
+    model.train()
+    n_tokens = sum(len(part) + EVALUATION_STREAMS * EVALUATION_WARM_UP for part in tokens[1:] if part is not None)
+    return n_tokens * per_token + 0.5
+
+
+def _training_seconds(budget: float, started: float, final: float) -> float:
+    """What is left of a budget for training itself."""
+    return max(0.0, budget * (1 - FINAL_SHARE / 4) - (time.monotonic() - started) - final)
+
+
+def _encode(
+    source: TextSource,
+    valid_source: TextSource | None,
+    test_source: TextSource | None,
+    tokenizer: Any,
+    reporter: Reporter,
+) -> tuple[Any, Any, Any]:
+    """(train, valid, test) as token views; without a validation text, a twentieth of the training text is held back."""
+    from malmoi.data.tokens import encode_to_disk, split_token_file
+
+    whole = encode_to_disk(source, tokenizer, progress=reporter.preparing)
+    if valid_source is not None:
+        train_tokens, valid_tokens = whole.view(), encode_to_disk(valid_source, tokenizer).view()
+    else:
+        train_tokens, valid_tokens = split_token_file(whole)
+        reporter.stage(f"validation: {len(valid_tokens):,} tokens held back, the same ones every time")
+    return train_tokens, valid_tokens, None if test_source is None else encode_to_disk(test_source, tokenizer).view()
+
+
+def _make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> Any:
+    from malmoi.text.tokenizers import Tokenizer, train_tokenizer
+    from malmoi.training.planner import choose_tokenizer
+
+    if asked.tokenizer_from is not None:
+        if asked.tokenizer is not None or asked.vocab_size is not None:
+            raise ConfigError("--tokenizer-from takes a tokenizer as it is. Leave out --tokenizer and --vocab-size.")
+        return Tokenizer.load(run_path(asked.tokenizer_from))
+    kind, vocab_size, why = asked.tokenizer, asked.vocab_size, "as asked"
+    if kind is None:
+        kind, default_size, why = choose_tokenizer((line.text for line in source.lines()), source.n_bytes())
+        vocab_size = vocab_size or default_size
+    reporter.stage(f"tokenizer {kind}: {why}")
+    tokenizer = train_tokenizer(kind, (line.text for line in source.lines()), vocab_size=vocab_size)
+    reporter.stage(f"vocabulary of {tokenizer.vocab_size:,} tokens")
+    return tokenizer
+
+
+def _new_folder(asked: Request, rung: Rung) -> Path:
+    """Where the run will stand; nothing is made yet."""
+    if asked.out is not None:
+        folder = Path(asked.out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            go_on = (
+                f" Go on with it: malmoi train --resume --out {shlex.quote(str(folder))}"
+                if has_checkpoint(folder)
+                else ""
+            )
+            raise RunError(
+                f"{folder} exists already and is not empty; nothing in it was changed. Choose another --out.{go_on}"
+            )
+        return folder
+    first = (
+        asked.text
+        if isinstance(asked.text, (str, Path))
+        else next(iter(asked.text), "text")
+        if isinstance(asked.text, Iterable)
+        else "text"
+    )
+    stem = re.sub(r"[^a-z0-9._-]+", "-", Path(str(first)).name.lower().split(".")[0]).strip("-._") or "text"
+    name = f"{rung.name}-{stem}"[:56]
+    assert RUN_NAME.fullmatch(name)
+    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{number}" for number in range(2, 10_000))]
+    return next(path for path in candidates if not path.exists())
+
+
+def _source(text: Any, options: Mapping[str, Any]) -> TextSource:
+    return text if isinstance(text, TextSource) else TextSource(text, **options)
+
+
+def _described(source: TextSource, given: Any) -> dict[str, Any]:
+    paths = None
+    if not isinstance(given, TextSource):
+        several = given if isinstance(given, (list, tuple)) else [given]
+        paths = [
+            str(item) if str(item) == "-" or any(c in str(item) for c in "*?[") else str(Path(item).resolve())
+            for item in several
+        ]
+        if "-" in paths:
+            paths = None
+    return {"inputs": paths, "sha256": source.fingerprint(), "bytes": source.n_bytes()}
+
+
+def _count_parameters(rung: Rung, config: RecurrentConfig) -> int:
+    import torch
+
+    with torch.device("meta"):
+        model = build_model(rung, config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _versions() -> dict[str, str]:
+    import platform
+    from importlib.metadata import version
+
+    packages = ("torch", "numpy", "numba", "tokenizers", "safetensors")
+    return {"malmoi": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,0 +1,229 @@
+"""A plan for a text, a clock and this machine: tokenizer, widths, batch, window, dropout, schedule, with the reasons.
+
+The widths follow from what the clock allows: a model is worth its size only if it is shown several tokens for each of its
+recurrent weights. So the planner times real training steps on this machine, works out how many tokens each width would see
+before the time is up, and takes the widest one that still sees enough. `recipes/lstm/README.md` holds the runs behind
+the numbers here.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from malmoi.errors import TrainingError
+from malmoi.models.config import RecurrentConfig
+from malmoi.models.registry import Rung, build_model
+from malmoi.training.settings import TrainingSettings
+
+WIDTHS: tuple[int, ...] = (*range(32, 512, 32), *range(512, 1024, 64), *range(1024, 2049, 256))
+REFERENCE_WIDTH, DEFAULT_WIDTH = 256, 320  # that the machine's speed is measured at; where no clock says what fits
+LEARNING_RATES = {"sgd": 30.0, "adam": 0.002}
+WINDOW = 20
+TOKENS_PER_WEIGHT = 5.0  # tokens that training should show for each recurrent weight
+SMALL_TEXT, BEGINNING = 300_000, 1 << 22  # bytes: below the first characters are the tokens; how much is looked at
+MOST_WORD_TYPES = 60_000
+CALIBRATION_SECONDS = 1.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done and why."""
+
+    model: RecurrentConfig
+    training: TrainingSettings
+    reasons: list[str] = field(default_factory=list)
+
+
+def choose_tokenizer(lines: Iterable[str], n_bytes: int) -> tuple[str, int | None, str]:
+    """(kind, vocabulary size or None for the kind's own, reason), from the beginning of the text.
+
+    Args:
+        lines: The text; only its first megabytes are looked at.
+        n_bytes: The size of the whole on disk, which is less than that of the text if it is compressed.
+    """
+    types: set[str] = set()
+    read, has_unk = 0, False
+    for line in lines:
+        words = line.split()
+        has_unk = has_unk or "<unk>" in words
+        types.update(words)
+        read += len(line.encode()) + 1
+        if read > BEGINNING:
+            n_bytes = max(n_bytes, read)
+            break
+    else:
+        n_bytes = read
+    if has_unk and len(types) <= MOST_WORD_TYPES:
+        return "word", None, "the text has a closed vocabulary already (it contains <unk>)"
+    if n_bytes < SMALL_TEXT:
+        return "char", None, f"{n_bytes:,} bytes are too few to learn larger units from"
+    vocab_size = 8000 if n_bytes > 8_000_000 else 4000 if n_bytes > 2_000_000 else 2000
+    if n_bytes > 100_000_000:
+        vocab_size = 16000
+    return "bpe", vocab_size, "lossless on any text, no unknown words"
+
+
+def recurrent_weights(config: RecurrentConfig, n_gates: int = 4) -> int:
+    return sum(n_gates * width * (size + width) for size, width in config.layer_sizes())
+
+
+def flops_per_token(config: RecurrentConfig) -> int:
+    """Floating-point operations of one training token: two per weight forward, four backward."""
+    return 6 * (recurrent_weights(config) + config.output_width * config.vocab_size)
+
+
+def memory_estimate(config: RecurrentConfig, training: TrainingSettings) -> int:
+    """Bytes that training takes at its peak, roughly."""
+    n_tokens = training.batch_size * training.window
+    low = 2 if training.precision == "bfloat16" else 4
+    tables = config.vocab_size * (config.embed_dim + (0 if config.tie_embeddings else config.output_width))
+    weights = recurrent_weights(config) + tables
+    slots = 2 if training.optimiser == "adam" else 0
+    parameters = weights * (
+        4 + 4 + 4 + 4 * slots + 2 * low
+    )  # weights, gradients, best weights, optimiser, working copies
+    activations = n_tokens * sum(width * (4 * (4 + 1 + 1) + low * (4 + 4 + 3)) for _, width in config.layer_sizes())
+    logits = min(n_tokens * config.vocab_size, 1 << 26) * low + (1 << 22) * 4
+    return 300_000_000 + parameters + activations + logits
+
+
+def check_memory(config: RecurrentConfig, training: TrainingSettings, available: int) -> int:
+    """The estimate in bytes.
+
+    Raises:
+        TrainingError: If it does not fit, with what would make it fit.
+    """
+    needed = memory_estimate(config, training)
+    if needed > 0.9 * available:
+        raise TrainingError(
+            f"Training would take about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free. A vocabulary of "
+            f"{config.vocab_size:,} tokens and widths {config.embed_dim}/{config.hidden_size} at batch {training.batch_size} x "
+            f"{training.window} tokens ask for it. Use a smaller --vocab-size, --hidden-size, --embed-dim or --batch-size."
+        )
+    return needed
+
+
+def seconds_per_step(rung: Rung, config: RecurrentConfig, training: TrainingSettings, device: Any) -> float:
+    """Time of one real training step on this machine: the fastest of many, since other programs may be busy too."""
+    import torch
+
+    from malmoi.layers.noise import Noise
+    from malmoi.training.objectives import next_token_loss
+    from malmoi.training.optimisers import Optimiser
+
+    model = build_model(rung, config).to(device)
+    model.compute_dtype = torch.bfloat16 if training.precision == "bfloat16" else None
+    optimiser = Optimiser(training.optimiser, model.named_parameters(), training.clip_norm)
+    shape = (training.batch_size, training.window)
+    ids = torch.arange(shape[0] * shape[1], device=device).remainder(config.vocab_size).view(shape)
+    seconds: list[float] = []
+    while len(seconds) < 4 or sum(seconds) < CALIBRATION_SECONDS:
+        began = time.perf_counter()
+        loss, _ = next_token_loss(model, ids, ids, None, Noise(0, len(seconds)))
+        loss.backward()
+        optimiser.step(0.0)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
+
+
+def dropout_for(epochs: float) -> float:
+    """How much noise: none for a text read once, more the more often it is read again."""
+    for most, dropout in ((1.5, 0.0), (3, 0.1), (6, 0.2), (12, 0.3), (25, 0.4)):
+        if epochs <= most:
+            return dropout
+    return 0.5
+
+
+def make_plan(
+    rung: Rung,
+    vocab_size: int,
+    n_tokens: int,
+    seconds: float | None,
+    epochs: float | None,
+    steps: int | None,
+    model_options: dict[str, Any],
+    training_options: dict[str, Any],
+    device: Any,
+) -> Plan:
+    """Fill in everything that was not asked for.
+
+    Args:
+        n_tokens: Training tokens.
+        seconds: Training time; None where `epochs` or `steps` says how long.
+        model_options: Fields of the rung's config that the user set; they are kept.
+        training_options: Fields of TrainingSettings that the user set; they are kept.
+    """
+    from malmoi.training.machine import available_memory
+
+    reasons: list[str] = []
+    options = _fill_training_options(training_options, n_tokens, seconds, epochs, steps, device, reasons)
+    training = TrainingSettings.parse(options)
+
+    def config_at(width: int, dropout: float) -> RecurrentConfig:
+        noise = {"dropout_hidden": dropout, "dropout_output": dropout, "dropout_input": dropout / 2}
+        widths = {"embed_dim": width, "hidden_size": width}
+        return rung.config.parse({**widths, **noise, **model_options, "vocab_size": vocab_size})
+
+    is_asked = bool(model_options.keys() & {"embed_dim", "hidden_size"})
+    width = int(model_options.get("hidden_size", model_options.get("embed_dim", DEFAULT_WIDTH)))
+    if seconds is None:
+        assert training.steps is not None
+        seen = float(training.steps * training.batch_size * training.window)
+        why = "as asked" if is_asked else "the default; --hidden-size and --embed-dim change it"
+    else:
+        reference = config_at(width if is_asked else REFERENCE_WIDTH, 0.2)
+        per_token = seconds_per_step(rung, reference, training, device) / (training.batch_size * training.window)
+        flops = seconds * flops_per_token(reference) / per_token  # that the time allows
+        why = "as asked"
+        if not is_asked:
+            width = _widest(config_at, flops)
+            why = f"the widest that sees {TOKENS_PER_WEIGHT:g} tokens for each recurrent weight in time"
+        seen = flops / flops_per_token(config_at(width, 0.2))
+    model = config_at(width, dropout_for(seen / n_tokens))
+    reasons.append(f"width {width} ({why}): about {seen / 1e6:.1f}M tokens, {seen / n_tokens:.1f} epochs")
+    reasons.append(f"dropout {model.dropout_output:g} for that many epochs")
+    needed = check_memory(model, training, available_memory(device))
+    reasons.append(f"about {needed / 1e9:.1f} GB of memory")
+    return Plan(model, training, reasons)
+
+
+def _fill_training_options(
+    given: dict[str, Any],
+    n_tokens: int,
+    seconds: float | None,
+    epochs: float | None,
+    steps: int | None,
+    device: Any,
+    reasons: list[str],
+) -> dict[str, Any]:
+    """The fields of TrainingSettings, those left out being planned; tells `reasons` why."""
+    from malmoi.training.machine import fastest_precision
+
+    options = dict(given)
+    if "precision" not in options:
+        options["precision"], why = fastest_precision(device)
+        reasons.append(f"precision {options['precision']}: {why}")
+    optimiser = options.setdefault("optimiser", "sgd")
+    options.setdefault("learning_rate", LEARNING_RATES[optimiser])
+    window = options.setdefault(
+        "window", WINDOW if n_tokens >= 100 * WINDOW else max(1, min(WINDOW, (n_tokens - 1) // 8))
+    )
+    largest_batch = max(1, (n_tokens - 1) // (window * 10))  # at least ten updates an epoch
+    batch_size = options.setdefault("batch_size", min(20 if n_tokens < 20_000_000 else 40, largest_batch))
+    reasons.append(f"batch {batch_size} x {window} tokens for {n_tokens:,} training tokens")
+    if seconds is None:
+        per_epoch = max(1, (n_tokens - 1) // batch_size // window)
+        options["steps"] = steps or max(1, round((epochs or 1) * per_epoch))
+        options.setdefault("evaluate_every", max(1, min(options["steps"], per_epoch, -(-options["steps"] // 10))))
+    return options
+
+
+def _widest(config_at: Callable[[int, float], RecurrentConfig], flops: float) -> int:
+    """The widest model that is shown enough tokens for each of its recurrent weights within that much computing."""
+    best = WIDTHS[0]
+    for width in WIDTHS:
+        config = config_at(width, 0.2)
+        if flops / flops_per_token(config) >= TOKENS_PER_WEIGHT * recurrent_weights(config):
+            best = width
+    return best

@@ -1,0 +1,51 @@
+"""What a run tells the person who waits for it. The training code calls these; a door (terminal, notebook) shows them."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where training stands after an update."""
+
+    step: int
+    fraction: float  # of the whole run, 0 to 1
+    train_nll: float  # nats per token, running mean
+    tokens_per_second: float
+    seconds_left: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """One evaluation on the validation text."""
+
+    step: int
+    epoch: float
+    nll: float  # nats per token
+    bits_per_byte: float
+    is_best: bool
+    seconds: float  # since training began
+
+    @property
+    def perplexity(self) -> float:
+        return math.exp(min(self.nll, 700.0))
+
+
+class Reporter:
+    """Says nothing; the base of those that speak."""
+
+    def stage(self, text: str) -> None:
+        """A step of the preparation begins, or something worth knowing happened."""
+
+    def preparing(self, done: int, total: int) -> None:
+        """Bytes of text read so far, of how many."""
+
+    def trained(self, report: StepReport) -> None:
+        """An update was made."""
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        """The validation text was scored."""
+
+    def finished(self) -> None:
+        """Nothing more comes; also called when training is stopped."""

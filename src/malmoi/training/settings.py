@@ -1,0 +1,41 @@
+"""How a model is trained: one class for recipe, run folder and command line."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from malmoi.errors import ConfigError
+from malmoi.models.config import Settings
+from malmoi.training.schedule import Schedule
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class TrainingSettings(Settings):
+    """Everything that shapes training besides the model and the text."""
+
+    batch_size: PositiveInt = Field(32, description="text streams read side by side")
+    window: PositiveInt = Field(50, description="tokens before the state is detached (truncated back-propagation)")
+    optimiser: Literal["adam", "sgd"] = Field("adam", description="adam (AdamW) or plain sgd")
+    learning_rate: PositiveFloat = Field(0.003, description="peak learning rate; sgd wants about 20, adam about 0.003")
+    clip_norm: PositiveFloat = Field(0.25, description="longest gradient: a longer one is scaled down to it")
+    beta1: float = Field(0.9, ge=0, lt=1, description="adam: memory of the mean gradient")
+    beta2: float = Field(0.99, ge=0, lt=1, description="adam: memory of the mean squared gradient")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    schedule: Schedule = Field(Schedule(), description="learning rate over the run")
+    precision: Precision = Field("float32", description="what the matrix products are computed in")
+    seed: int = Field(0, ge=0, lt=2**63, description="of weights, dropout and data order")
+    steps: PositiveInt | None = Field(None, description="updates to make; None where a time budget decides")
+    evaluate_every: PositiveInt | None = Field(None, description="updates between evaluations; None: by the clock")
+    evaluate_share: float = Field(0.05, gt=0, le=1, description="by the clock: share of the budget between evaluations")
+    patience: PositiveInt = Field(8, description="evaluations without improvement after which training stops")
+    checkpoint_seconds: PositiveFloat = Field(60.0, description="seconds between checkpoints")
+
+    @model_validator(mode="after")
+    def steps_have_evaluations(self) -> "TrainingSettings":
+        if self.steps is not None and self.evaluate_every is None:
+            raise ConfigError(
+                f"steps={self.steps} needs evaluate_every: by the clock, two equal runs would not evaluate at the same "
+                f"updates. Set evaluate_every={max(1, self.steps // 20)}."
+            )
+        return self

@@ -1,0 +1,116 @@
+"""The Python front door: a run that was saved and loaded answers exactly as before, and refusals are one message."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import malmoi
+from malmoi.api import Run
+from malmoi.errors import ConfigError, MissingExtraError, RunError
+from malmoi.models.neural import NeuralLanguageModel
+from malmoi.models.registry import RUNGS, build_model
+from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
+from malmoi.text.sources import TextSource
+from malmoi.text.tokenizers import train_tokenizer
+from malmoi.training.card import write_card
+from malmoi.training.machine import available_memory, find_device, keep_freed_memory, measure_matmul
+
+LINES = ["나는 학교에 간다", "너는 집에 간다", "the cat sat on the mat"]
+
+
+def saved(folder: Path, name: str) -> NeuralLanguageModel:
+    """A small run with random weights; the model it was made from."""
+    tokenizer = train_tokenizer("char", LINES)
+    config = RUNGS[name].config(vocab_size=tokenizer.vocab_size, embed_dim=9, hidden_size=13)
+    network = build_model(RUNGS[name], config, seed=4)
+    tokenizer.save(folder)
+    write_config(folder, RunConfig(family=name, model=config.model_dump()))
+    write_arrays(folder / "model.safetensors", {key: p.detach().numpy() for key, p in network.named_parameters()})
+    return NeuralLanguageModel(network, start_id=tokenizer.eos_id)
+
+
+@pytest.mark.parametrize("name", sorted(RUNGS))
+def test_save_load_score_is_exact(name: str, tmp_path: Path) -> None:
+    model = saved(tmp_path, name)
+    run = malmoi.load(tmp_path)
+    token_ids = np.concatenate([run.tokenizer.encode(line) for line in LINES])[None]
+    before, _ = model.score(token_ids, model.start())
+    after, _ = run.model.score(token_ids, run.model.start())
+    np.testing.assert_array_equal(before, after)
+
+
+def test_a_run_answers_every_question(tmp_path: Path) -> None:
+    saved(tmp_path, "lstm")
+    run = Run(tmp_path)
+    assert repr(run) == f"<malmoi.Run lstm at {tmp_path}>"
+    assert len(run.next("나는 ", 4, whole_words=False)) == 4
+    assert len(run.generate("나", n=2, max_tokens=3, top_k=5)) == 2
+    assert "".join(run.stream("나", max_tokens=3, seed=1)) == run.generate("나", max_tokens=3, seed=1)[0]
+    scores = list(run.score(LINES))
+    evaluation = run.evaluate(TextSource.from_texts(LINES))
+    assert len(scores) == 3
+    assert all(score < 0 for score in scores)
+    assert evaluation.nll_nats == pytest.approx(-sum(scores), rel=0.05)  # lines apart, or as one stream
+
+
+def test_the_public_names_can_be_imported() -> None:
+    assert all(getattr(malmoi, name) is not None for name in malmoi.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = malmoi.nothing
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
+    saved(tmp_path, "lstm")
+    arrays = read_arrays(tmp_path / "model.safetensors")
+    arrays["output.bias"] = arrays["output.bias"][:-1]
+    write_arrays(tmp_path / "model.safetensors", arrays)
+    with pytest.raises(RunError, match=r"output.bias has shape .* but config.json asks for"):
+        _ = malmoi.load(tmp_path).model
+
+
+def test_without_pytorch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path, "lstm")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        MissingExtraError, match=r"A run of the rung lstm needs PyTorch.*pip install 'malmoi\[neural\]'"
+    ):
+        _ = malmoi.load(tmp_path).model
+    with pytest.raises(MissingExtraError, match=r"needs PyTorch"):
+        malmoi.train("lstm", TextSource.from_texts(LINES * 50), out=tmp_path / "new", steps=1, evaluate_every=1)
+
+
+def test_devices_are_checked_before_use() -> None:
+    assert find_device("cpu").type == "cpu"
+    assert find_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(ConfigError, match=r"--device cuda:99 cannot be used here .*Use --device cpu"):
+        find_device("cuda:99")
+
+
+def test_the_machine_is_measured() -> None:
+    keep_freed_memory()
+    assert measure_matmul("float32", size=64) > 0
+    assert available_memory(find_device("cpu")) > 1 << 20
+
+
+def test_a_card_tells_figures_and_what_the_model_is_for(tmp_path: Path) -> None:
+    part = {"perplexity": 95.57, "bits_per_byte": 1.2052, "word_perplexity": None, "unk_share": 0.06, "tokens": 82430}
+    config = RunConfig(
+        family="lstm",
+        model={"embed_dim": 3, "hidden_size": 4, "n_layers": 2},
+        training={"budget_seconds": 600.0},
+        tokenizer={"kind": "word", "vocab_size": 10002},
+        data={"train": {"bytes": 5_101_618, "sha256": "ab" * 32}},
+        figures={"test": part, "steps": 9, "epochs": 1.5, "parameters": 1234},
+        command="malmoi train lstm x.txt",
+    )
+    write_card(tmp_path, config)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    for expected in (
+        "| test | 95.57 | 1.2052 | too large | 6.00 % | 82,430 |",
+        "600 s budget",
+        "malmoi train lstm x.txt",
+        "License:",
+    ):
+        assert expected in card
