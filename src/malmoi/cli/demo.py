@@ -1,0 +1,143 @@
+"""`malmoi demo`: the tour, told in English or Korean."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from cyclopts import Parameter
+
+from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, Words, emit, note, number, print_table
+from malmoi.cli.options import Json
+from malmoi.cli.use import print_next_words
+from malmoi.demo import Corpus, Language, Tour, corpus, run_tour, to_dict
+
+
+class Script(NamedTuple):
+    """What the tour says in one language."""
+
+    progress: Words
+    sources: str
+    given: str
+    corpus: str
+    plan: str
+    units: dict[str, str]  # of a budget
+    columns: tuple[str, str, str]
+    models: dict[str, str]
+    comparison: str
+    explanation: str
+    next_title: str
+    next_columns: tuple[str, str]
+    sample: str
+    try_next: str
+    interrupted: str
+
+
+IN_ENGLISH = Script(
+    progress=ENGLISH,
+    sources="the Python reference, which every Python brings along",
+    given="your text {}",
+    corpus="The text: {}. {:,} lines to learn from, {:,} held out for the test, {:,} kB in all.",
+    plan="An LSTM language model reads it for {}. Then come a comparison, predictions and a sample.",
+    units={},
+    columns=("model", "bits per byte", "perplexity"),
+    models={
+        "untrained": "untrained: every token as likely as any other",
+        "unigram": "unigram: knows how often each token occurs",
+        "lstm": "lstm: has read the text",
+    },
+    comparison="What it learnt, on the held-out text",
+    explanation="Fewer bits are better: the lstm needs {:.0%} of what the untrained model needs for the same text.",
+    next_title="After “{}” comes",
+    next_columns=("word", "probability"),
+    sample="A sample",
+    try_next="""Now type:
+  malmoi next {run} "{context}"
+  malmoi generate {run} --prompt "{context}" --temperature 0.7
+  malmoi complete {run}
+  malmoi info {run}
+and for a text of your own:
+  malmoi train lstm YOUR.txt --budget 10m""",
+    interrupted="Stopped. `malmoi demo` starts again from the beginning.",
+)
+IN_KOREAN = Script(
+    progress=KOREAN,
+    sources="이 컴퓨터의 프로그램들에 들어 있는 한국어 메시지",
+    given="주신 글 {}",
+    corpus="글: {}. 배울 글 {:,}줄, 시험용으로 떼어 둔 글 {:,}줄, 모두 {:,} kB.",
+    plan="{} 동안 글을 토큰으로 나누고 LSTM 언어 모형이 읽게 합니다. 그다음 비교하고, 예측하고, 글을 지어 봅니다.",
+    units={"s": "초", "m": "분", "h": "시간"},
+    columns=("모형", "바이트당 비트", "퍼플렉서티"),
+    models={
+        "untrained": "배우지 않은 모형: 모든 토큰이 똑같이 나올 법함",
+        "unigram": "유니그램: 토큰마다 얼마나 자주 나오는지만 앎",
+        "lstm": "lstm: 글을 읽음",
+    },
+    comparison="무엇을 배웠나 (떼어 둔 글에서)",
+    explanation="비트가 적을수록 좋습니다. lstm은 같은 글에 배우지 않은 모형의 {:.0%}만 씁니다.",
+    next_title="‘{}’ 다음에 올 말",
+    next_columns=("낱말", "확률"),
+    sample="지어 본 글",
+    try_next="""이제 이렇게 해 보세요:
+  malmoi next {run} "{context}"
+  malmoi generate {run} --prompt "{context}" --temperature 0.7
+  malmoi complete {run}
+  malmoi info {run}
+가지고 있는 글로 해 보려면:
+  malmoi train lstm 내글.txt --budget 10m""",
+    interrupted="멈췄습니다. `malmoi demo --lang ko`를 치면 처음부터 다시 시작합니다.",
+)
+SCRIPTS: dict[Language, Script] = {"en": IN_ENGLISH, "ko": IN_KOREAN}
+
+
+def demo(
+    *,
+    lang: Annotated[Language, Parameter(help="Language of the text and of the tour.")] = "en",
+    text: Annotated[str | None, Parameter(help="A text to use instead of what is on this machine.")] = None,
+    budget: Annotated[str, Parameter(help="Training time, as 90s or 5m.")] = "90s",
+    out: Annotated[
+        str | None,
+        Parameter(help="The run folder; an earlier demo in it is replaced.", show_default="runs/demo-LANG"),
+    ] = None,
+    json: Json = False,
+    started: Annotated[float, Parameter(parse=False)],
+    command: Annotated[str, Parameter(parse=False)],
+) -> None:
+    script = SCRIPTS[lang]
+    chosen = corpus(lang, text)
+    with ConsoleReporter(script.progress, shows_stages=lang == "en") as reporter:
+        _introduce(script, chosen, text, budget)
+        try:
+            folder = out or Path("runs") / f"demo-{lang}"
+            tour = run_tour(chosen, budget=budget, out=folder, reporter=reporter, command=command, started=started)
+        except KeyboardInterrupt:
+            reporter.finished()
+            raise KeyboardInterrupt(script.interrupted) from None
+    if json:
+        emit(to_dict(tour))
+    else:
+        _show(script, tour)
+
+
+def _introduce(script: Script, chosen: Corpus, text: str | None, budget: str) -> None:
+    source = script.sources if text is None else script.given.format(text)
+    note(script.corpus.format(source, len(chosen.train), len(chosen.test), round(chosen.n_bytes / 1000)))
+    note(script.plan.format("".join(script.units.get(c, c) for c in budget)))
+    note("")
+
+
+def _show(script: Script, tour: Tour) -> None:
+    rows = [
+        [script.models[name], number(figures.bits_per_byte, 4), number(figures.perplexity)]
+        for name, figures in tour.figures.items()
+    ]
+    print()
+    print_table(script.columns, rows, title=script.comparison)
+    print(script.explanation.format(tour.figures["lstm"].bits_per_byte / tour.figures["untrained"].bits_per_byte))
+    for context, words in tour.next_words.items():
+        print()
+        shown = [(word.text, word.probability) for word in words]
+        print_next_words(shown, *script.next_columns, title=script.next_title.format(context))
+    print()
+    print_table((script.sample,), [(line,) for line in f"{tour.prompt}{tour.sample}".split("\n")])
+    print()
+    print(script.try_next.format(run=shlex.quote(str(tour.folder)), context=tour.prompt))

@@ -1,0 +1,170 @@
+"""`malmoi eval` and `score`: how well a model predicts a text."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from malmoi.cli.console import emit, note, number, print_table
+from malmoi.cli.options import Device, Encoding, Json, RunName, TextField, TextUnit
+from malmoi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from malmoi.evaluation.perplexity import Evaluation
+    from malmoi.evaluation.rescoring import NBest, RescoredNBest
+
+EXPLANATION = (
+    "perplexity: per token of the model's own vocabulary; compare it between runs of one tokenizer only.\n"
+    "bits per byte: for every byte of the text, unknown words spelled out; compare it between any two models."
+)
+
+
+def evaluate(
+    *words: Annotated[str, Parameter(name="RUN... TEXT", help="One or more runs, and last the text to read.")],
+    streams: Annotated[
+        int, Parameter(help="Read the text as so many parts side by side: faster; 1 is the literature's convention.")
+    ] = 1,
+    field: TextField = None,
+    encoding: Encoding = "utf-8",
+    unit: TextUnit = "lines",
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    if len(words) < 2:
+        raise ConfigError(
+            f"malmoi eval was given {' '.join(words) or 'nothing'}. Expected a run and a text: malmoi eval RUN... TEXT"
+        )
+    from malmoi.api import load
+    from malmoi.text.sources import TextSource
+
+    *names, text = words
+    runs = [load(name, device) for name in names]
+    source = TextSource(text, field=field, encoding=encoding, unit=unit)
+    results: list[Evaluation] = []
+    for run in runs:
+        with _counter(f"{run.folder}") as progress:
+            results.append(run.evaluate(source, streams=streams, progress=progress))
+    for remark in source.notes:
+        note(remark)
+    if json:
+        reports = [
+            {"run": str(run.folder), "family": run.config.family, "text": text, **result.to_dict()}
+            for run, result in zip(runs, results, strict=True)
+        ]
+        emit(reports[0] if len(reports) == 1 else {"runs": reports})
+        return
+    _print_evaluations([str(run.folder) for run in runs], results)
+    note(EXPLANATION)
+    if len({run.tokenizer.fingerprint() for run in runs}) > 1:
+        note("These runs have different tokenizers: their perplexities do not compare, their bits per byte do.")
+
+
+def _print_evaluations(names: list[str], results: "list[Evaluation]") -> None:
+    figures: tuple[tuple[str, Callable[[Evaluation], str]], ...] = (
+        ("bits per byte", lambda e: number(e.bits_per_byte, 4)),
+        ("bits per character", lambda e: number(e.bits_per_character, 4)),
+        ("perplexity", lambda e: number(e.perplexity)),
+        ("word perplexity", lambda e: number(e.word_perplexity)),
+        ("unknown tokens", lambda e: f"{e.unk_share:.2%}"),
+        ("tokens", lambda e: f"{e.tokens:,}"),
+        ("words", lambda e: f"{e.words:,}"),
+        ("lines", lambda e: f"{e.lines:,}"),
+        ("bytes", lambda e: f"{e.bytes:,}"),
+        ("nll in nats", lambda e: number(e.nll_nats, 1)),
+        ("seconds", lambda e: number(e.seconds, 1)),
+    )
+    print_table(["", *names], [[name, *map(shown, results)] for name, shown in figures])
+
+
+@contextmanager
+def _counter(name: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def score(
+    run: RunName,
+    file: Annotated[str, Parameter(name="FILE", help="Lines of text, or n-best lists; - for standard input.")],
+    /,
+    *,
+    rescore: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, help="FILE holds n-best lists; write each of them best first."),
+    ] = False,
+    lm_weight: Annotated[float, Parameter(help="With --rescore: combined = score + lm_weight * ln P + ...")] = 1.0,
+    word_bonus: Annotated[float, Parameter(help="With --rescore: ... + word_bonus * words.")] = 0.0,
+    field: TextField = None,
+    encoding: Encoding = "utf-8",
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    from malmoi.api import load
+
+    model = load(run, device)
+    if rescore:
+        from malmoi.evaluation.rescoring import rescore as reorder
+
+        is_json, lines = _read_nbest(file)
+        lists = reorder(model.model, model.tokenizer, lines, lm_weight=lm_weight, word_bonus=word_bonus)
+        _print_rescored(str(model.folder), lists, is_json, json)
+        return
+    from malmoi.text.sources import TextSource
+
+    source = TextSource(file, field=field, encoding=encoding)
+    log_probs = model.score(line.text for line in source.lines())
+    if json:
+        emit({"run": str(model.folder), "unit": "nats", "log_probs": list(log_probs)})
+        return
+    for log_prob in log_probs:
+        print(f"{log_prob:.6f}")
+
+
+def _read_nbest(file: str) -> "tuple[bool, Iterable[NBest]]":
+    """Whether the lists are JSON lines, and the lists."""
+    from malmoi.evaluation.rescoring import parse_nbest, read_nbest
+
+    if file == "-":
+        head = _head(sys.stdin.buffer)
+        return _is_json(head), parse_nbest(chain(head, sys.stdin.buffer), "standard input")
+    head = []
+    with suppress(OSError), Path(file).open("rb") as lines:  # read_nbest says what is wrong
+        head = _head(lines)
+    return _is_json(head), read_nbest(file)
+
+
+def _head(lines: Iterable[bytes]) -> list[bytes]:
+    """The lines up to the first that is not blank."""
+    head: list[bytes] = []
+    for line in lines:
+        head.append(line)
+        if line.strip():
+            break
+    return head
+
+
+def _is_json(head: list[bytes]) -> bool:
+    return bool(head) and head[-1].removeprefix(b"\xef\xbb\xbf").startswith(b"{")
+
+
+def _print_rescored(run: str, lists: "Iterable[RescoredNBest]", is_json: bool, json: bool) -> None:
+    from dataclasses import asdict
+
+    if json:
+        rows = [{"id": nbest.key, "hypotheses": [asdict(row) for row in nbest.hypotheses]} for nbest in lists]
+        emit({"run": run, "lists": rows})
+        return
+    for nbest in lists:
+        print(nbest.to_json() if is_json else nbest.to_tsv())
