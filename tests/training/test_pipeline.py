@@ -168,6 +168,20 @@ def test_a_budget_is_planned_and_kept(corpus: Path, tmp_path: Path) -> None:
     assert listener.evaluations
 
 
+def test_a_validation_text_too_long_for_the_budget_keeps_its_figures_from_training(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("malmoi.training.pipeline.VALIDATION_SHARE", 0.0)
+    listener = Listener()
+    run = malmoi.train("lstm", corpus, out=tmp_path / "run", budget="6s", reporter=listener, **TINY)
+    assert not any("valid text" in stage for stage in listener.stages)
+    figures, best = run.config.figures["valid"], min(report.nll for report in listener.evaluations)
+    assert figures["perplexity"] == pytest.approx(math.exp(best))
+    assert figures["bits_per_byte"] == pytest.approx(
+        (best * figures["tokens"] + figures["spelling_nats"]) / math.log(2) / figures["bytes"]
+    )
+
+
 def test_a_budget_that_preparing_used_up_is_refused(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(
         TrainingError, match=r"Preparing the text took \d+ of the 30 seconds.*the same command starts at once"

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from malmoi.data.tokens import TokenFile, TokenView, encode_to_disk
+from malmoi.data.tokens import TextCounts, TokenFile, TokenView, encode_to_disk
 from malmoi.errors import ConfigError, DataError
 from malmoi.generation.sampling import check_numbers
 from malmoi.models.interface import LanguageModel
@@ -134,16 +134,21 @@ def evaluate(
         done += len(scored)
         if progress is not None:
             progress(done, n_tokens)
+    return from_counts(counts, nll, time.perf_counter() - started)
+
+
+def from_counts(counts: TextCounts, nll_nats: float, seconds: float) -> Evaluation:
+    """The figures of a text of which the counts and the summed -ln p of the tokens are known."""
     return Evaluation(
-        tokens=n_tokens,
+        tokens=counts.n_tokens,
         words=counts.n_words,
         bytes=counts.n_bytes,
         characters=counts.n_characters,
         lines=counts.n_lines,
         unknown=counts.n_unknown,
-        nll_nats=nll,
+        nll_nats=nll_nats,
         spelling_nats=counts.spelling_nats,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
     )
 
 

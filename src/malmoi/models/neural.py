@@ -64,7 +64,7 @@ class NeuralLanguageModel(LanguageModel):
         targets = self._ids(token_ids).reshape(-1)
         rows = max(1, BLOCK_ELEMENTS // self.vocab_size)
         parts = [
-            self._log_probs(hidden[start : start + rows]).gather(1, targets[start : start + rows, None])
+            self._target_log_probs(hidden[start : start + rows], targets[start : start + rows])
             for start in range(0, len(targets), rows)
         ]
         scores = torch.cat(parts) if parts else hidden.new_zeros(0)
@@ -92,6 +92,11 @@ class NeuralLanguageModel(LanguageModel):
     @torch.inference_mode()
     def _log_probs(self, hidden: Tensor) -> Tensor:
         return F.log_softmax(self.network.output(hidden), dim=-1)
+
+    @torch.inference_mode()
+    def _target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        logits = self.network.output(hidden)
+        return logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
 
     def _ids(self, token_ids: TokenIds) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(token_ids, dtype=np.int64)).to(self.device)

@@ -25,6 +25,7 @@ LEAST_TRAINING_SHARE = (
     0.2  # of a budget: with less than that left after preparing the text, nothing good can come of it
 )
 EVALUATION_STREAMS, EVALUATION_WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
+VALIDATION_SHARE = 0.02  # of a budget: the validation text is read once more at the end only if it takes no longer
 
 
 def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
@@ -201,8 +202,15 @@ def _run(
     if settings.precision == "bfloat16":
         model.compute_dtype = torch.bfloat16
     seconds = None
+    validates = valid_tokens is not None
     if budget is not None:
-        final = _final_evaluation_seconds(model, tokens, device)
+        per_token = _evaluation_seconds(model)
+        validates = validates and per_token * len(valid_tokens) <= VALIDATION_SHARE * budget
+        final = 0.5 + per_token * sum(
+            len(part) + EVALUATION_STREAMS * EVALUATION_WARM_UP
+            for part in (valid_tokens if validates else None, test_tokens)
+            if part is not None
+        )
         spent = load_checkpoint(folder, ())[0].seconds if resume else 0.0
         seconds = spent + _training_seconds(budget - spent if resume else budget, started, final)
         if seconds <= spent:
@@ -215,23 +223,29 @@ def _run(
         trim_metrics(folder, trainer.progress.step)
         reporter.stage(f"resuming {folder} at step {trainer.progress.step:,}")
     trainer.run()
-    _finish(folder, config, tokenizer, trainer, valid_tokens, test_tokens, reporter)
+    _finish(folder, config, trainer, valid_tokens, test_tokens, validates, reporter)
     return folder
 
 
 def _finish(
     folder: Path,
     config: RunConfig,
-    tokenizer: Any,
     trainer: Any,
     valid_tokens: Any,
     test_tokens: Any,
+    validates: bool,
     reporter: Reporter,
 ) -> None:
-    """Final figures with the best weights, the model card, and no checkpoint any more."""
+    """Final figures with the best weights, the model card, and no checkpoint any more.
+
+    Args:
+        validates: Read the validation text once more, in float32 and with warm-up; otherwise its figures are those of the best
+            evaluation during training, which are made in the training precision.
+    """
     import shutil
 
     from malmoi.api import Run
+    from malmoi.evaluation.perplexity import from_counts
     from malmoi.training.card import write_card
 
     run = Run(folder, device=str(trainer.device))
@@ -244,7 +258,10 @@ def _finish(
         "best_step": progress.best_step,
         "training_seconds": round(trainer.elapsed, 1),
     }
-    for name, tokens in (("valid", valid_tokens), ("test", test_tokens)):
+    if not validates and progress.best_nll is not None:
+        counts = valid_tokens.counts
+        figures["valid"] = from_counts(counts, progress.best_nll * counts.n_tokens, seconds=0.0).to_dict()
+    for name, tokens in (("valid", valid_tokens if validates else None), ("test", test_tokens)):
         if tokens is not None:
             reporter.stage(f"evaluating on the {name} text")
             figures[name] = run.evaluate(tokens, streams=EVALUATION_STREAMS, warm_up=EVALUATION_WARM_UP).to_dict()
@@ -254,8 +271,8 @@ def _finish(
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
-def _final_evaluation_seconds(model: Any, tokens: tuple[Any, Any, Any], device: Any) -> float:
-    """How long the figures at the end will take, from a short measurement in the precision they are made in."""
+def _evaluation_seconds(model: Any) -> float:
+    """How long the figures at the end take for each token, from a short measurement in the precision they are made in."""
     import numpy as np
 
     from malmoi.models.neural import NeuralLanguageModel
@@ -268,11 +285,9 @@ def _final_evaluation_seconds(model: Any, tokens: tuple[Any, Any, Any], device: 
         began = time.perf_counter()
         served.score(ids, served.start(EVALUATION_STREAMS))
         seconds.append(time.perf_counter() - began)
-    per_token = min(seconds) / ids.size
     model.compute_dtype = low
     model.train()
-    n_tokens = sum(len(part) + EVALUATION_STREAMS * EVALUATION_WARM_UP for part in tokens[1:] if part is not None)
-    return n_tokens * per_token + 0.5
+    return min(seconds) / ids.size
 
 
 def _training_seconds(budget: float, started: float, final: float) -> float:

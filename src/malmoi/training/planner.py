@@ -129,7 +129,7 @@ def seconds_per_step(rung: Rung, config: RecurrentConfig, training: TrainingSett
 
 def dropout_for(epochs: float) -> float:
     """How much noise: none for a text read once, more the more often it is read again."""
-    for most, dropout in ((1.5, 0.0), (3, 0.1), (6, 0.2), (12, 0.3), (25, 0.4)):
+    for most, dropout in ((1.5, 0.0), (3, 0.1), (6, 0.25), (12, 0.4)):
         if epochs <= most:
             return dropout
     return 0.5
