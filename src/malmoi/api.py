@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malmoi.errors import MissingExtraError
+from malmoi.models.config import NGramConfig
 from malmoi.models.registry import build_model, find_rung
 from malmoi.runs import RunConfig, checked, read_arrays, read_config, run_path
 
@@ -58,6 +59,12 @@ class Run:
         rung = find_rung(self.config.family)
         config = rung.config.parse(self.config.model)
         path = self.folder / "model.safetensors"
+        if isinstance(config, NGramConfig):
+            from malmoi.models.ngram.model import NGramModel
+            from malmoi.models.ngram.tables import load_tables
+
+            tables = load_tables(path, config.order, config.vocab_size)
+            return NGramModel(tables, self.tokenizer.bos_id, self.tokenizer.eos_id)
         arrays = read_arrays(path)
         try:
             import torch
@@ -153,7 +160,7 @@ def train(
     """Train a model on a text and return it.
 
     Args:
-        rung: A name from the ladder: rnn, lstm or gru.
+        rung: A name from the ladder, as ngram or lstm.
         text: Files, folders, globs, or a TextSource.
         out: The run folder to make; runs/RUNG-TEXT by default.
         reporter: Told what happens; a silent one by default.

@@ -106,11 +106,25 @@ def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
-    """A safetensors file that carries a digest of what it holds."""
-    from safetensors.numpy import save
-
+    """A safetensors file that carries a digest of what it holds. Nothing is copied, so mapped arrays may exceed the memory."""
+    header: dict[str, Any] = {"__metadata__": {"sha256": _digest(arrays)}}
+    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # so that each begins aligned
+    end = 0
+    for name in names:
+        array, begin = arrays[name], end
+        end += array.nbytes
+        kind = f"{array.dtype.kind}{8 * array.dtype.itemsize}".upper()
+        header[name] = {
+            "dtype": "BOOL" if kind == "B8" else kind,
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
     with atomic_file(path) as file:
-        file.write(save(arrays, metadata={"sha256": _digest(arrays)}))
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
 
 
 def read_arrays(path: Path) -> Arrays:

@@ -156,7 +156,10 @@ def test_ctrl_c_outside_the_training_loop(malmoi: Malmoi, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("train lstn a.txt", "There is no rung named 'lstn'. Rungs are: rnn, lstm, gru. Did you mean lstm?"),
+        (
+            "train lstn a.txt",
+            "There is no rung named 'lstn'. Rungs are: ngram, nnlm, rnn, lstm, gru. Did you mean lstm?",
+        ),
         ("train", "Training needs a rung and a text"),
         ("train --resume", "--resume needs the run to go on with"),
         ("train lstm none.txt --steps 3", "There is no none.txt. Expected a file, a folder, a glob or '-'."),

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from malmoi.models.baselines import UniformModel, UnigramModel
+from malmoi.models.config import NGramConfig
 from malmoi.models.interface import LanguageModel
 from malmoi.models.neural import NeuralLanguageModel
+from malmoi.models.ngram.counting import Store
+from malmoi.models.ngram.estimate import estimate
+from malmoi.models.ngram.model import NGramModel
 from malmoi.models.registry import RUNGS, build_model
 
 V = 23
@@ -25,9 +29,41 @@ def neural(name: str, **options: object) -> Callable[[], LanguageModel]:
     return make
 
 
+def ngram(**options: object) -> Callable[[], LanguageModel]:
+    def make() -> LanguageModel:
+        config = NGramConfig.parse({"vocab_size": V, **options})
+        text = np.random.default_rng(4).integers(3, V, 600) ** 2 % V
+        text[text == 2] = EOS
+        tables = estimate(Text(text), config, Store(), bos_id=2, eos_id=EOS, memory=1 << 30, n_threads=1).tables
+        return NGramModel(tables)
+
+    return make
+
+
+class Text:
+    """Token ids in memory."""
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return self.ids[start:stop]
+
+
 MODELS: dict[str, Callable[[], LanguageModel]] = {
     "uniform": lambda: UniformModel(V),
     "unigram": lambda: UnigramModel.fit(np.arange(400) ** 2 % V, V),
+    "ngram": ngram(order=4),
+    "ngram, witten-bell": ngram(order=3, smoothing="witten-bell"),
+    "ngram, add-k": ngram(order=2, smoothing="add-k"),
+    "ngram, stupid back-off": ngram(order=3, smoothing="stupid-backoff"),
+    "ngram, pruned": ngram(order=4, prune="0,1", prune_entropy=1e-5),
+    "nnlm": neural("nnlm"),
+    "nnlm, untied, direct, two layers": neural("nnlm", tie_embeddings=False, direct=True, n_layers=2),
+    "nnlm, one token back": neural("nnlm", context_size=1),
     "rnn": neural("rnn"),
     "lstm": neural("lstm"),
     "gru": neural("gru"),

@@ -57,6 +57,9 @@ class Words(Tokenizer):
     def encode_lines(self, lines):
         return (np.append(self.encode(line), np.int32(3)) for line in lines)
 
+    def spell_unknown(self, line):
+        return self.count_unknown(line), self.spelling_nats(line)
+
     def count_unknown(self, line):
         return sum(word not in self.ids for word in line.split())
 

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,12 +19,12 @@ import torch
 import malmoi
 from malmoi.data.tokens import TextCounts
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
-from malmoi.models.config import LSTMConfig
-from malmoi.models.registry import build_model, find_rung
+from malmoi.models.config import LSTMConfig, NeuralConfig, RNNConfig
+from malmoi.models.registry import Rung, build_model, find_rung
 from malmoi.runs import read_arrays, read_config, read_metrics
 from malmoi.training.loop import Interrupted, Trainer
 from malmoi.training.pipeline import train
-from malmoi.training.planner import check_memory, choose_tokenizer, dropout_for
+from malmoi.training.planner import check_memory, choose_tokenizer, dropout_for, flops_per_token, make_plan
 from malmoi.training.progress import Reporter
 from malmoi.training.request import parse_budget, read_recipe, read_request
 from malmoi.training.settings import TrainingSettings
@@ -101,11 +102,13 @@ def stop_after(folder: Path, step: int) -> Reporter:
     return Stopper()
 
 
-@pytest.mark.parametrize("name", ["lstm", "rnn"])
+@pytest.mark.parametrize(
+    ("name", "noise"), [("lstm", "dropout_recurrent"), ("rnn", "dropout_recurrent"), ("nnlm", "dropout_input")]
+)
 def test_ctrl_c_saves_and_resuming_gives_the_weights_of_an_uninterrupted_run(
-    name: str, corpus: Path, tmp_path: Path
+    name: str, noise: str, corpus: Path, tmp_path: Path
 ) -> None:
-    options = {"steps": 40, "evaluate_every": 10, "dropout_recurrent": 0.3, "checkpoint_seconds": 1e9, **TINY}
+    options = {"steps": 40, "evaluate_every": 10, noise: 0.3, "checkpoint_seconds": 1e9, **TINY}
     whole = malmoi.train(name, corpus, out=tmp_path / "whole", **options)
     out = tmp_path / "stopped"
     with pytest.raises(Interrupted, match=str(out)):
@@ -327,6 +330,38 @@ def test_budgets_are_read() -> None:
     assert parse_budget(None) is None
 
 
+@pytest.mark.parametrize("name", ["nnlm", "rnn", "lstm", "gru"])
+@pytest.mark.parametrize("options", [{}, {"tie_embeddings": False, "n_layers": 3}])
+def test_the_plan_counts_the_weights_that_there_are(name: str, options: dict[str, Any]) -> None:
+    config = find_rung(name).config.parse({"vocab_size": 29, "embed_dim": 5, "hidden_size": 7, **options})
+    assert isinstance(config, NeuralConfig)
+    parameters = build_model(find_rung(name), config).named_parameters()
+    matrices = {key: p.numel() for key, p in parameters if p.dim() == 2}
+    between = sum(size for key, size in matrices.items() if not key.startswith(("embedding", "output")))
+    assert config.n_hidden_weights == between
+    assert flops_per_token(config) == 6 * (between + config.output_width * 29)
+
+
+def planned(rung: Rung, n_tokens: int = 1_000_000, **training: Any) -> TrainingSettings:
+    options = {"precision": "float32", **training}
+    return make_plan(rung, 50, n_tokens, None, 1.0, None, {"embed_dim": 8}, options, torch.device("cpu")).training
+
+
+def test_a_rung_has_settings_of_its_own_where_nobody_says_otherwise() -> None:
+    class Eager(RNNConfig):
+        training_defaults: ClassVar[Mapping[str, Any]] = {"optimiser": "adam", "learning_rate": 0.5, "batch_size": 70}
+
+    rung = find_rung("rnn")._replace(config=Eager)
+    usual, own = planned(find_rung("lstm")), planned(rung)
+    assert (usual.optimiser, usual.learning_rate, usual.batch_size, usual.window) == ("sgd", 30, 20, 20)
+    assert (own.optimiser, own.learning_rate, own.batch_size, own.window) == ("adam", 0.5, 70, 20)
+    asked = planned(rung, learning_rate=0.25, batch_size=3)
+    assert (asked.optimiser, asked.learning_rate, asked.batch_size) == ("adam", 0.25, 3)
+    assert planned(rung, optimiser="sgd").learning_rate == 30  # a rate for adam says nothing about sgd
+    small = planned(rung, n_tokens=1501)
+    assert (small.batch_size, small.window) == (7, 20)  # ten updates an epoch
+
+
 def test_an_impossible_plan_is_refused_with_advice() -> None:
     config = LSTMConfig(vocab_size=2_000_000, embed_dim=1024, hidden_size=1024)
     with pytest.raises(TrainingError, match=r"would take about \d+\.\d GB and 8.0 GB are free.*smaller --vocab-size"):
@@ -359,13 +394,20 @@ class Ids:
         return self.ids[start:stop]
 
 
-def trainer(folder: Path, **options: Any) -> Trainer:
+def trainer(folder: Path, seconds: float | None = None, **options: Any) -> Trainer:
     settings = TrainingSettings.parse(
         {"batch_size": 2, "window": 5, "optimiser": "sgd", "learning_rate": 1.0, **options}
     )
     counts = TextCounts(200, 10, 100, 400, 400, 0, 0.0)
     model = build_model(find_rung("lstm"), LSTMConfig(vocab_size=9, embed_dim=4, hidden_size=4), seed=0)
-    return Trainer(model, Ids(400), Ids(200), counts, settings, folder, Reporter())
+    return Trainer(model, Ids(400), Ids(200), counts, settings, folder, Reporter(), seconds=seconds)
+
+
+def test_time_that_was_over_before_the_first_update_still_ends_in_a_run(tmp_path: Path) -> None:
+    one = trainer(tmp_path, seconds=1e-9)
+    one.run()
+    assert one.progress.step == 0
+    assert read_arrays(tmp_path / "model.safetensors").keys() >= {"output.bias"}
 
 
 def test_a_loss_that_is_no_number_stops_training_and_keeps_the_good_weights(tmp_path: Path) -> None:

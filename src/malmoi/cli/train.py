@@ -18,7 +18,7 @@ from malmoi.cli.options import DEVICE, ENCODING, FIELD, JSON, UNIT, TokenizerKin
 from malmoi.models.config import Settings
 from malmoi.models.registry import RUNGS, Rung, find_rung
 from malmoi.text.sources import Unit
-from malmoi.training.settings import TrainingSettings
+from malmoi.training.settings import settings_of
 
 PLANNED = {  # fields that malmoi.training.planner fills in when they are left out
     *("embed_dim", "hidden_size", "dropout_input", "dropout_hidden", "dropout_output"),
@@ -43,6 +43,7 @@ def _common(
     tokenizer: Annotated[TokenizerKind | None, _in(TEXT, "What a token is.", default="planned")] = None,
     tokenizer_from: Annotated[str | None, _in(TEXT, "Take the tokenizer of this run as it is.")] = None,
     vocab_size: Annotated[int | None, _in(TEXT, "Most tokens the vocabulary may have.", default="planned")] = None,
+    min_count: Annotated[int | None, _in(TEXT, "How often a token must occur to be one.", default="planned")] = None,
     field: Annotated[str | None, FIELD, _in(TEXT)] = None,
     encoding: Annotated[str | None, ENCODING, _in(TEXT, default="utf-8")] = None,
     unit: Annotated[Unit | None, UNIT, _in(TEXT, default="lines")] = None,
@@ -100,7 +101,7 @@ def _command(rung: Rung | None) -> Callable[..., None]:
     known = {parameter.name for parameter in common}
     flags: dict[str, inspect.Parameter] = {}
     for candidate in [rung] if rung else RUNGS.values():
-        for parameter in (*_flags(candidate.config, MODEL), *_flags(TrainingSettings, TRAINING)):
+        for parameter in (*_flags(candidate.config, MODEL), *_flags(settings_of(candidate), TRAINING)):
             if parameter.name not in known:
                 flags.setdefault(parameter.name, parameter)
     if rung is None:  # the help of a rung lists them
@@ -161,14 +162,12 @@ def _show(folder: str, json: bool) -> None:
     if json:
         emit({"run": folder, "family": config.family, **figures})
         return
-    facts = [
-        ("run", folder),
-        ("parameters", f"{figures['parameters']:,}"),
-        (
-            "trained",
-            f"{figures['steps']:,} steps, {figures['epochs']:g} epochs, {duration(figures['training_seconds'])}",
-        ),
-    ]
+    facts = [("run", folder), ("parameters", f"{figures['parameters']:,}")]
+    lasted = duration(figures["training_seconds"])
+    if "ngrams" in figures:
+        facts += [("n-grams", " + ".join(f"{count:,}" for count in figures["ngrams"])), ("counted", lasted)]
+    else:
+        facts.append(("trained", f"{figures['steps']:,} steps, {figures['epochs']:g} epochs, {lasted}"))
     print_facts(facts)
     parts = [(name, figures[name]) for name in ("valid", "test") if name in figures]
     print_table(

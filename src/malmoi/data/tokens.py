@@ -52,12 +52,12 @@ class LineEncoder(Protocol):
     """What is asked of a tokenizer here; `malmoi.text.tokenizers.Tokenizer` explains each of these."""
 
     vocab_size: int
+    unk_id: int
     bos_id: int
     is_lossless: bool
 
     def encode_lines(self, lines: Iterable[str], /) -> Iterator[np.ndarray]: ...
-    def count_unknown(self, line: str, /) -> int: ...
-    def spelling_nats(self, line: str, /) -> float: ...
+    def spell_unknown(self, line: str, /) -> tuple[int, float]: ...
     def fingerprint(self) -> str: ...
 
 
@@ -280,18 +280,20 @@ def _encode(
     texts = [line.text for line in batch]
     counts = np.zeros((len(batch), len(_FIELDS)))
     pieces: list[Any] = []
+    with_unknown: list[int] = []
     for i, (line, ids) in enumerate(zip(batch, tokenizer.encode_lines(texts), strict=True)):
         if line.starts_document:
             pieces.append([tokenizer.bos_id])
         pieces.append(ids)
         counts[i, 0] = len(ids) + line.starts_document
+        if not tokenizer.is_lossless and tokenizer.unk_id in ids:
+            with_unknown.append(i)
     counts[:, 1] = 1
     counts[:, 2] = [len(text.split()) for text in texts]
     counts[:, 3] = [len(text) + 1 for text in texts]
     counts[:, 4] = [len(text.encode()) + 1 for text in texts]
-    if not tokenizer.is_lossless:
-        counts[:, 5] = [tokenizer.count_unknown(text) for text in texts]
-        counts[:, 6] = [tokenizer.spelling_nats(text) for text in texts]
+    if with_unknown:
+        counts[with_unknown, 5:7] = [tokenizer.spell_unknown(texts[i]) for i in with_unknown]
     joined = np.concatenate(pieces, dtype=np.int64)
     assert joined.max() < tokenizer.vocab_size
     return joined, counts

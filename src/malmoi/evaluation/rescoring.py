@@ -31,7 +31,7 @@ from malmoi.generation.sampling import check_numbers, clean
 from malmoi.models.interface import LanguageModel
 from malmoi.text.tokenizers import Tokenizer
 
-BATCH_LINES = 64
+BATCH_LINES, STREAM_LINES = 64, 4096  # read at once: side by side, or one after the other
 WINDOW = 256  # tokens a call scores at once, so that one giant line needs no more memory than a short one
 
 
@@ -90,10 +90,18 @@ def score_lines(model: LanguageModel, tokenizer: Tokenizer, lines: Iterable[str]
         RunError: If the model gives NaN.
     """
     lines = iter(lines)
-    while group := [clean(line).removesuffix("\n") for line in islice(lines, BATCH_LINES)]:
-        sequences = [np.append(tokenizer.encode(line), tokenizer.eos_id).astype(np.int64) for line in group]
-        for line, log_prob in zip(group, _score(model, sequences, tokenizer.pad_id), strict=True):
-            yield float(log_prob - sum(map(tokenizer.spelling_nats, line.split("\n"))))
+    at_once = STREAM_LINES if model.restarts_at_line_end else BATCH_LINES
+    while group := [clean(line).removesuffix("\n") for line in islice(lines, at_once)]:
+        sequences = [ids.astype(np.int64) for ids in tokenizer.encode_lines(group)]
+        if model.restarts_at_line_end:  # one line after the other is then the same as each from the start
+            stream = np.concatenate(sequences)
+            log_probs, _ = model.score(stream[None], model.start(1))
+            begins = np.cumsum([0, *map(len, sequences[:-1])])
+            sums: npt.NDArray[np.float64] = np.add.reduceat(check_numbers(log_probs)[0], begins, dtype=np.float64)
+        else:
+            sums = _score(model, sequences, tokenizer.pad_id)
+        for line, ids, log_prob in zip(group, sequences, sums.tolist(), strict=True):
+            yield log_prob - (tokenizer.spelling_nats(line) if tokenizer.unk_id in ids else 0.0)
 
 
 def _score(model: LanguageModel, sequences: Sequence[npt.NDArray[np.int64]], pad_id: int) -> npt.NDArray[np.float64]:

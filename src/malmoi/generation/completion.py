@@ -111,6 +111,8 @@ class Completer:
         context = clean(context)
         tokenizer = self.tokenizer
         if not whole_words or tokenizer.kind in WORD_KINDS:
+            if self.model.finds_top_directly:
+                return self._top(context, k)
             log_probs, _ = self._read(context)
             row = log_probs[0].astype(np.float64)
             row[[tokenizer.pad_id, tokenizer.bos_id]] = -np.inf
@@ -159,6 +161,16 @@ class Completer:
             if by_spaces or is_word_character(surface.strip()[:1] or " ")
         ]
         return sorted(completions, key=lambda row: (-row.log_prob, row.completion))[:k]
+
+    def _top(self, context: str, k: int) -> list[NextToken]:
+        """The k likeliest tokens."""
+        tokenizer, model = self.tokenizer, self.model
+        token_ids = tokenizer.encode(context).astype(np.int64)
+        ids, log_probs, _ = model.top(token_ids[None], model.start(1), k + 2)
+        check_numbers(log_probs)
+        rows = zip(ids[0].tolist(), log_probs[0].tolist(), strict=True)
+        never = (tokenizer.pad_id, tokenizer.bos_id)
+        return [NextToken(tokenizer.token(i), math.exp(p)) for i, p in rows if i not in never and p > -math.inf][:k]
 
     def _read(self, context: str) -> tuple[LogProbs, State]:
         """log_probs (1, V) after the context, and the state; only what is new since the last call is read."""

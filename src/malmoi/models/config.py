@@ -5,8 +5,9 @@ This file imports no tensor library, so that `malmoi train lstm --help` and the 
 
 import difflib
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -46,20 +47,106 @@ class ModelConfig(Settings):
     vocab_size: PositiveInt = Field(description="number of distinct tokens")
 
 
-class RecurrentConfig(ModelConfig):
-    """Shapes and noise of a recurrent language model; `rnn`, `lstm` and `gru` differ in the cell alone."""
+class NGramConfig(ModelConfig):
+    """What an n-gram model counts and how it smooths."""
+
+    order: int = Field(5, ge=1, le=8, description="longest n-gram, in tokens; its context is one shorter")
+    smoothing: Literal["kneser-ney", "witten-bell", "add-k", "stupid-backoff"] = Field(
+        "kneser-ney", description="modified Kneser-Ney (interpolated), or a simpler method to compare with"
+    )
+    add_k: float = Field(0.01, gt=0, description="add-k: what is added to every count")
+    prune: str = Field(
+        "0",
+        pattern=r"^\s*\d+([ ,]+\d+)*\s*$",
+        description="for each length, n-grams seen so often or less are dropped, the last number for all longer ones, as 0,0,1",
+    )
+    prune_entropy: float = Field(
+        0.0, ge=0, description="drop n-grams whose loss raises the perplexity by less than this share, as 1e-7"
+    )
+    quantise: bool = Field(False, description="store probabilities and back-off weights as 8-bit codes")
+
+
+class NeuralConfig(ModelConfig, ABC):
+    """Interface: what all rungs that are trained step by step have in common, and what is planned from it."""
+
+    training_defaults: ClassVar[Mapping[str, Any]] = {}  # fields of TrainingSettings in which this rung differs
+    tokens_per_weight: ClassVar[float] = 1.5  # tokens that training should show for each hidden weight
 
     embed_dim: PositiveInt = Field(320, description="width of the token embeddings")
+    hidden_size: PositiveInt = Field(320, description="width of the hidden layers")
+    n_layers: PositiveInt = Field(1, le=16, description="hidden layers, one above the other")
+    tie_embeddings: bool = Field(True, description="one matrix reads and writes tokens (Press & Wolf 2017)")
+    dropout_embedding: float = Field(0.0, ge=0, lt=1, description="probability of dropping a token type from a window")
+    dropout_input: float = Field(0.0, ge=0, lt=1, description="dropout between embeddings and first layer")
+    dropout_hidden: float = Field(0.2, ge=0, lt=1, description="dropout between layers")
+    dropout_output: float = Field(0.2, ge=0, lt=1, description="dropout between last layer and softmax")
+
+    @property
+    @abstractmethod
+    def n_hidden_weights(self) -> int:
+        """Weights between the embeddings and the softmax."""
+
+    @property
+    @abstractmethod
+    def output_width(self) -> int:
+        """Width of the vector that the softmax reads."""
+
+    @property
+    @abstractmethod
+    def n_kept(self) -> int:
+        """Numbers that reading one token leaves behind for the backward pass, roughly."""
+
+
+class NNLMConfig(NeuralConfig):
+    """Bengio's feed-forward network over a fixed window."""
+
+    context_size: int = Field(5, ge=1, le=64, description="tokens looked back at (the paper's n - 1)")
+    tie_embeddings: bool = Field(
+        True,
+        description="one matrix reads and writes tokens (Press & Wolf 2017); other hidden widths are projected to it",
+    )
+    direct: bool = Field(False, description="connect the embeddings to the softmax past the tanh layers, too")
+
+    def layer_sizes(self) -> list[tuple[int, int]]:
+        """(input size, output size) of each tanh layer, from the bottom."""
+        widths = [self.context_size * self.embed_dim] + [self.hidden_size] * self.n_layers
+        return list(itertools.pairwise(widths))
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether a matrix makes the last tanh layer as wide as the embeddings that the softmax shares."""
+        return self.tie_embeddings and self.hidden_size != self.embed_dim
+
+    @property
+    def n_hidden_weights(self) -> int:
+        layers = sum(size * width for size, width in self.layer_sizes())
+        projection = self.hidden_size * self.embed_dim if self.is_projected else 0
+        direct = self.context_size * self.embed_dim**2 if self.direct and self.tie_embeddings else 0
+        return layers + projection + direct
+
+    @property
+    def output_width(self) -> int:
+        if self.tie_embeddings:
+            return self.embed_dim
+        return self.hidden_size + (self.context_size * self.embed_dim if self.direct else 0)
+
+    @property
+    def n_kept(self) -> int:
+        window = self.context_size * self.embed_dim
+        return 3 * window + 4 * self.hidden_size * self.n_layers + 3 * self.output_width
+
+
+class RecurrentConfig(NeuralConfig):
+    """Shapes and noise of a recurrent language model; `rnn`, `lstm` and `gru` differ in the cell alone."""
+
+    n_gates: ClassVar[int]  # affine maps of input and state in one cell
+
     hidden_size: PositiveInt = Field(320, description="width of the recurrent layers")
     n_layers: PositiveInt = Field(2, le=16, description="recurrent layers, one above the other")
     tie_embeddings: bool = Field(
         True,
         description="one matrix reads and writes tokens (Press & Wolf 2017); the last layer is then embed_dim wide",
     )
-    dropout_embedding: float = Field(0.0, ge=0, lt=1, description="probability of dropping a token type from a window")
-    dropout_input: float = Field(0.0, ge=0, lt=1, description="dropout between embeddings and first layer")
-    dropout_hidden: float = Field(0.2, ge=0, lt=1, description="dropout between layers")
-    dropout_output: float = Field(0.2, ge=0, lt=1, description="dropout between last layer and softmax")
     dropout_recurrent: float = Field(
         0.0, ge=0, lt=1, description="weight drop on hidden-to-hidden weights (Merity 2018)"
     )
@@ -76,20 +163,34 @@ class RecurrentConfig(ModelConfig):
         return list(itertools.pairwise(widths))
 
     @property
+    def n_hidden_weights(self) -> int:
+        return sum(self.n_gates * width * (size + width) for size, width in self.layer_sizes())
+
+    @property
     def output_width(self) -> int:
         return self.layer_sizes()[-1][1]
+
+    @property
+    def n_kept(self) -> int:
+        return sum((3 * self.n_gates + 5) * width for _, width in self.layer_sizes())
 
 
 class RNNConfig(RecurrentConfig):
     """Elman's network."""
 
+    n_gates: ClassVar[int] = 1
+
 
 class GRUConfig(RecurrentConfig):
     """Gated recurrent units."""
 
+    n_gates: ClassVar[int] = 3
+
 
 class LSTMConfig(RecurrentConfig):
     """Long short-term memory."""
+
+    n_gates: ClassVar[int] = 4
 
     forget_bias: float = Field(
         1.0, description="initial bias of the forget gate: remember by default (Jozefowicz 2015)"

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int64, Integer
 
 TokenIds = Integer[np.ndarray, "batch time"]
 LogProbs = Float[np.ndarray, "batch vocab"]
@@ -36,6 +36,8 @@ class LanguageModel(ABC):
     """
 
     vocab_size: int
+    restarts_at_line_end: bool = False  # after the end of a line the state is that of `start`
+    finds_top_directly: bool = False  # `top` costs less than `step`: it need not look at the whole vocabulary
 
     @abstractmethod
     def start(self, batch_size: int = 1) -> State:
@@ -51,6 +53,14 @@ class LanguageModel(ABC):
     @abstractmethod
     def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], State]:
         """Log-probabilities of those very tokens, each given all before it, and the state after them."""
+
+    def top(
+        self, token_ids: TokenIds, state: State, k: int
+    ) -> tuple[Int64[np.ndarray, "batch k"], Float[np.ndarray, "batch k"], State]:
+        """Read T tokens; the k likeliest next tokens of each sequence, best first, their log-probabilities, and the new state."""
+        log_probs, state = self.step(token_ids, state)
+        best = np.argsort(-log_probs, axis=1, kind="stable")[:, :k].astype(np.int64)
+        return best, np.take_along_axis(log_probs, best, axis=1), state
 
     def distributions(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time vocab"], State]:
         """The whole distribution at each of the T positions, the one that token t was drawn from at index t."""

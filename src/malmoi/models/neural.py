@@ -13,35 +13,33 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
-from malmoi.models.recurrent import LayerState, RecurrentLanguageModel
+from malmoi.models.network import NetworkState, NextTokenNetwork
 
 BLOCK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB
 
 
 @dataclass(frozen=True)
-class RecurrentState(State):
-    """The state of every layer; what the top layer shows already holds the next token's distribution."""
+class NeuralState(State):
+    """What the network carries on, and the vector that the softmax predicts the next token from."""
 
-    layers: list[LayerState]
+    carried: NetworkState
+    top: Float[Tensor, "batch width"]
 
-    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "RecurrentState":
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "NeuralState":
         index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.top.device)
-        return RecurrentState([tuple(tensor[index] for tensor in layer) for layer in self.layers])
-
-    @property
-    def top(self) -> Tensor:
-        return self.layers[-1][0]  # (B, H)
+        carried = [tuple(tensor[index] for tensor in layer) for layer in self.carried]
+        return NeuralState(carried, self.top[index])
 
 
 class NeuralLanguageModel(LanguageModel):
-    """Serves a recurrent network: no dropout, no gradients, weights as they are stored.
+    """Serves a network: no dropout, no gradients, weights as they are stored.
 
     Args:
         network: The trained module.
         start_id: The token that stands before the first one: the end of a line.
     """
 
-    def __init__(self, network: RecurrentLanguageModel, start_id: int) -> None:
+    def __init__(self, network: NextTokenNetwork, start_id: int) -> None:
         self.network, self.start_id = network.eval(), start_id
         self.vocab_size = network.config.vocab_size
 
@@ -49,45 +47,51 @@ class NeuralLanguageModel(LanguageModel):
     def device(self) -> torch.device:
         return self.network.output.weight.device
 
-    def start(self, batch_size: int = 1) -> RecurrentState:
+    def start(self, batch_size: int = 1) -> NeuralState:
         ends = np.full((batch_size, 1), self.start_id, dtype=np.int64)
-        return self._read(ends, RecurrentState(self.network.initial_state(batch_size)))[1]
+        return self._read(ends, self.network.initial_state(batch_size))[1]
 
-    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, RecurrentState]:
-        assert isinstance(state, RecurrentState)
+    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, NeuralState]:
+        assert isinstance(state, NeuralState)
         if token_ids.shape[1]:
-            _, state = self._read(token_ids, state)
+            _, state = self._read(token_ids, state.carried)
         return self._log_probs(state.top).cpu().numpy(), state
 
-    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], RecurrentState]:
-        hidden, after = self._predictors(token_ids, state)
-        targets = self._ids(token_ids).reshape(-1)
+    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], NeuralState]:
+        hidden, after = self.predictors(token_ids, state)
+        return self.score_vectors(hidden, token_ids), after
+
+    def score_vectors(
+        self, hidden: Float[Tensor, "batch time width"], token_ids: TokenIds
+    ) -> Float[np.ndarray, "batch time"]:
+        """Log-probabilities of the tokens, each predicted from the vector at its place."""
+        hidden, targets = hidden.flatten(0, 1), self._ids(token_ids).reshape(-1)
         rows = max(1, BLOCK_ELEMENTS // self.vocab_size)
         parts = [
             self._target_log_probs(hidden[start : start + rows], targets[start : start + rows])
             for start in range(0, len(targets), rows)
         ]
         scores = torch.cat(parts) if parts else hidden.new_zeros(0)
-        return scores.reshape(token_ids.shape).cpu().numpy(), after
+        return np.asarray(scores.reshape(token_ids.shape).cpu().numpy())
 
     def distributions(
         self, token_ids: TokenIds, state: State
-    ) -> tuple[Float[np.ndarray, "batch time vocab"], RecurrentState]:
-        hidden, after = self._predictors(token_ids, state)
-        return self._log_probs(hidden).view(*token_ids.shape, -1).cpu().numpy(), after
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], NeuralState]:
+        hidden, after = self.predictors(token_ids, state)
+        return self._log_probs(hidden).cpu().numpy(), after
 
-    def _predictors(self, token_ids: TokenIds, state: State) -> tuple[Tensor, RecurrentState]:
-        """(B T, H): the hidden vector that each token is predicted from, the one before it; and the state after all."""
-        assert isinstance(state, RecurrentState)
+    def predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[Tensor, "batch time width"], NeuralState]:
+        """The vector that each token is predicted from, shown by the network at the token before; the state after all."""
+        assert isinstance(state, NeuralState)
         if not token_ids.shape[1]:
-            return state.top[:0], state
-        hidden, after = self._read(token_ids, state)
-        return torch.cat([state.top[:, None], hidden[:, :-1]], dim=1).flatten(0, 1), after
+            return state.top[:, None][:, :0], state
+        hidden, after = self._read(token_ids, state.carried)
+        return torch.cat([state.top[:, None], hidden[:, :-1]], dim=1), after
 
     @torch.inference_mode()
-    def _read(self, token_ids: TokenIds, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
-        hidden, layers = self.network.hidden(self._ids(token_ids), state.layers)
-        return hidden, RecurrentState(layers)
+    def _read(self, token_ids: TokenIds, carried: NetworkState) -> tuple[Tensor, NeuralState]:
+        hidden, carried = self.network.hidden(self._ids(token_ids), carried)
+        return hidden, NeuralState(carried, top=hidden[:, -1].clone())  # a view would keep all of `hidden` in memory
 
     @torch.inference_mode()
     def _log_probs(self, hidden: Tensor) -> Tensor:

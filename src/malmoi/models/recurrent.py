@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from malmoi.layers.noise import Noise
 from malmoi.models.config import RecurrentConfig
+from malmoi.models.network import NextTokenNetwork
 
 LayerState = tuple[Tensor, ...]  # (hidden,) or (hidden, cell), each (B, H)
 
@@ -68,11 +69,10 @@ class RecurrentLayer(nn.Module):
         return torch.stack(outputs), state
 
 
-class RecurrentLanguageModel(nn.Module):
-    """A recurrent language model: everything read so far is kept in a fixed-size running state.
+class RecurrentLanguageModel(NextTokenNetwork):
+    """A recurrent language model: everything read so far is kept in a fixed-size running state."""
 
-    `compute_dtype` is what the matrix products of a training window are computed in; weights and states stay as they are.
-    """
+    config: RecurrentConfig
 
     def __init__(self, config: RecurrentConfig, layers: Sequence[RecurrentLayer]) -> None:
         super().__init__()
@@ -93,13 +93,6 @@ class RecurrentLanguageModel(nn.Module):
     def hidden(
         self, token_ids: Int[Tensor, "batch time"], state: list[LayerState] | None = None, noise: Noise | None = None
     ) -> tuple[Float[Tensor, "batch time hidden"], list[LayerState]]:
-        """What the softmax reads at every position, and the state after the last one.
-
-        Args:
-            token_ids: The tokens to read.
-            state: Where an earlier call ended; None is the empty state.
-            noise: Where dropout masks come from; None switches every dropout off, whatever `training` says.
-        """
         config = self.config
         state = state or self.initial_state(token_ids.shape[0])
         x = self._embed(token_ids.t(), noise)  # (T, B, E)
@@ -115,13 +108,6 @@ class RecurrentLanguageModel(nn.Module):
             x, layer_state = layer(x, layer_state, weight)
             after.append(layer_state)
         return self._drop(x, config.dropout_output, noise).transpose(0, 1), after
-
-    def forward(
-        self, token_ids: Int[Tensor, "batch time"], state: list[LayerState] | None = None, noise: Noise | None = None
-    ) -> tuple[Float[Tensor, "batch time vocab"], list[LayerState]]:
-        """Logits of every next token; pass the returned state back to continue the same text."""
-        hidden, state = self.hidden(token_ids, state, noise)
-        return self.output(hidden.to(self.output.weight.dtype)), state
 
     def _embed(self, token_ids: Int[Tensor, "time batch"], noise: Noise | None) -> Float[Tensor, "time batch embed"]:
         # Where the softmax has made a dense gradient of the same matrix already, the few rows read here are added to it.

@@ -5,10 +5,10 @@ import importlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from malmoi.errors import ConfigError, MissingExtraError
-from malmoi.models.config import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
+from malmoi.models.config import GRUConfig, LSTMConfig, ModelConfig, NGramConfig, NNLMConfig, RNNConfig
 
 if TYPE_CHECKING:
-    from malmoi.models.recurrent import RecurrentLanguageModel
+    from malmoi.models.network import NextTokenNetwork
 
 
 class Rung(NamedTuple):
@@ -16,14 +16,24 @@ class Rung(NamedTuple):
 
     name: str
     summary: str
-    config: type[RecurrentConfig]
+    config: type[ModelConfig]
     module: str
     model: str
+    counts: bool = False  # estimated from counts in one pass, without PyTorch; otherwise trained step by step
 
 
 RUNGS = {
     rung.name: rung
     for rung in (
+        Rung(
+            "ngram",
+            "counts of short sequences, smoothed",
+            NGramConfig,
+            "malmoi.models.ngram",
+            "NGramModel",
+            counts=True,
+        ),
+        Rung("nnlm", "a fixed window of embeddings and a tanh layer", NNLMConfig, "malmoi.models.nnlm", "NNLM"),
         Rung("rnn", "Elman recurrence", RNNConfig, "malmoi.models.rnn", "RNNLanguageModel"),
         Rung("lstm", "gates and a memory cell", LSTMConfig, "malmoi.models.lstm", "LSTMLanguageModel"),
         Rung("gru", "two gates, no separate cell", GRUConfig, "malmoi.models.gru", "GRULanguageModel"),
@@ -44,7 +54,7 @@ def find_rung(name: str) -> Rung:
     raise ConfigError(f"There is no rung named {name!r}. Rungs are: {', '.join(RUNGS)}. {hint}".rstrip())
 
 
-def build_model(rung: Rung, config: RecurrentConfig, seed: int = 0) -> "RecurrentLanguageModel":
+def build_model(rung: Rung, config: ModelConfig, seed: int = 0) -> "NextTokenNetwork":
     """A new model with random weights, which are a function of config and seed.
 
     Raises:
@@ -56,5 +66,5 @@ def build_model(rung: Rung, config: RecurrentConfig, seed: int = 0) -> "Recurren
         raise MissingExtraError("PyTorch", "neural", f"The rung {rung.name}") from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: RecurrentLanguageModel = getattr(importlib.import_module(rung.module), rung.model)(config)
+        model: NextTokenNetwork = getattr(importlib.import_module(rung.module), rung.model)(config)
     return model

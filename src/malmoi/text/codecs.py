@@ -11,7 +11,7 @@ import os
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Literal
 
@@ -25,8 +25,11 @@ from malmoi.text.vocabulary import BOS, EOS, FIRST_BYTE, PAD, UNK, Vocabulary, s
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
+    from malmoi.text.word_table import WordTable
+
 TokenIds = npt.NDArray[np.int32]
 _END = np.array([EOS], np.int32)
+WORTH_COMPILING = 1 << 15  # characters: for less, loading compiled code takes longer than a dictionary
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
 
 
@@ -46,7 +49,7 @@ class Codec(ABC):
 
 def make_codec(vocabulary: Vocabulary) -> Codec:
     if vocabulary.kind == "word":
-        return WordCodec(vocabulary, lambda lines: [line.split() for line in lines], " ".join)
+        return WordCodec(vocabulary, lambda lines: [line.split() for line in lines], " ".join, is_white_space=True)
     if vocabulary.kind == "morpheme":
         return WordCodec(vocabulary, morphemes.Cutter(), morphemes.join)
     return CharacterCodec(vocabulary) if vocabulary.kind in ("char", "jamo") else SubwordCodec(vocabulary)
@@ -58,15 +61,27 @@ class WordCodec(Codec):
         vocabulary: Vocabulary,
         cut: Callable[[Sequence[str]], list[list[str]]],
         join: Callable[[Sequence[str]], str],
+        is_white_space: bool = False,
     ) -> None:
-        """Take what makes words (or morphemes) of lines, and what makes a line of words."""
+        """Take what makes words (or morphemes) of lines, what makes a line of words, and whether `cut` is str.split."""
         self._pieces = vocabulary.pieces
         self._ids = {piece: token_id for token_id, piece in enumerate(vocabulary.pieces) if token_id > EOS}
         self._cut = cut
         self._join = join
+        self._is_white_space = is_white_space
+
+    @cached_property
+    def _table(self) -> "WordTable":
+        from malmoi.text.word_table import WordTable
+
+        return WordTable(self._ids)
 
     def encode(self, lines: Sequence[str]) -> list[TokenIds]:
         ids = self._ids
+        if self._is_white_space and sum(map(len, lines)) > WORTH_COMPILING:
+            joined = self._table.encode(lines, UNK, EOS)
+            ends = np.flatnonzero(joined == EOS) + 1
+            return [joined[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
         return [np.array([*[ids.get(unit, UNK) for unit in units], EOS], np.int32) for units in self._cut(lines)]
 
     def decode(self, token_ids: Sequence[int]) -> str:

@@ -38,6 +38,18 @@ def cut(lines: Sequence[str]) -> list[list[str]]:
     ]
 
 
+def starts(lines: Sequence[str]) -> list[list[int]]:
+    """Where each morpheme of `cut` begins: the number of a character of its line."""
+    found = []
+    for line in lines:
+        begin, places = 0, list[int]()
+        for part in slices(line):
+            places += [begin + token.start for token in _kiwi().tokenize(part)]
+            begin += len(part)
+        found.append(places)
+    return found
+
+
 def join(units: Sequence[str]) -> str:
     """One line of morphemes as text. Kiwi knows how they contract and where spaces go; around <unk> it cannot know."""
     runs: list[list[tuple[str, str]]] = [[]]

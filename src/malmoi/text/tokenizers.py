@@ -16,7 +16,7 @@ import hashlib
 import math
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -130,9 +130,14 @@ class Tokenizer:
 
     def spelling_nats(self, line: str) -> float:
         """-ln P of how the unknown words of the line are spelled: what <unk> leaves unsaid. 0 for lossless kinds."""
+        return self.spell_unknown(line)[1]
+
+    def spell_unknown(self, line: str) -> tuple[int, float]:
+        """`count_unknown` and `spelling_nats` at once."""
         if self._spell is None:
-            return 0.0
-        return math.fsum(self._spell(unit) for part in to_nfc(line).split("\n") for unit in self._codec.unknown(part))
+            return 0, 0.0
+        units = [unit for part in to_nfc(line).split("\n") for unit in self._codec.unknown(part)]
+        return len(units), math.fsum(map(self._spell, units))
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, and spelling.json for kinds with unknown words.
@@ -141,7 +146,7 @@ class Tokenizer:
             RunError: If the folder cannot be written to.
             TrainingError: If the disk is full.
         """
-        for name, content in self._files().items():
+        for name, content in self._files.items():
             write_bytes(folder / name, content)
 
     @classmethod
@@ -170,11 +175,16 @@ class Tokenizer:
 
     def fingerprint(self) -> str:
         """SHA-256 of what `save` writes, in hexadecimal: the same for tokenizers that give the same ids and figures."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256()
-        for name, content in self._files().items():
+        for name, content in self._files.items():
             digest.update(f"{name} {len(content)} ".encode() + content)
         return digest.hexdigest()
 
+    @cached_property
     def _files(self) -> dict[str, bytes]:
         files = {_TOKENIZER: to_json(self._vocabulary).encode()}
         if self._spelling is not None:

@@ -7,8 +7,8 @@ from malmoi.files import write_bytes
 from malmoi.runs import RunConfig
 
 
-def write_card(folder: Path, config: RunConfig) -> None:
-    """README.md of a finished run, from its config alone."""
+def write_card(folder: Path, config: RunConfig, name: str | None = None) -> None:
+    """README.md of a finished run, from its config alone; `name` is its title where the folder still has another name."""
     figures, training, model = config.figures, config.training, config.model
     rows = "\n".join(
         f"| {name} | {_number(part['perplexity'])} | {_number(part['bits_per_byte'], 4)} | {_number(part['word_perplexity'])} "
@@ -16,10 +16,21 @@ def write_card(folder: Path, config: RunConfig) -> None:
         for name in ("valid", "test")
         if (part := figures.get(name))
     )
-    lasted = (
-        f"{training['budget_seconds']:g} s budget" if training.get("budget_seconds") else f"{training['steps']} steps"
-    )
-    text = f"""# {folder.name}
+    if "steps" in figures:
+        budget = training.get("budget_seconds")
+        lasted = f"{budget:g} s budget" if budget else f"{training['steps']} steps"
+        lasted += f", {figures['steps']:,} updates, {figures.get('epochs')} epochs, seed {config.seed}"
+        read = "The text was read as 32 streams, each warmed up on the 256 tokens\nbefore it; `malmoi eval` reads one stream."
+        shape = (
+            "embedding, hidden, layers",
+            f"{model.get('embed_dim')}, {model.get('hidden_size')}, {model.get('n_layers')}",
+        )
+    else:
+        lasted = f"counted once, in {figures['training_seconds']:g} s"
+        read = "The text was read from its first token to its last."
+        ngrams = ", ".join(f"{count:,}" for count in figures.get("ngrams", []))
+        shape = ("n-grams of length 1, 2, ...", ngrams)
+    text = f"""# {name or folder.name}
 
 A `{config.family}` language model, trained with malmoi {config.versions.get("malmoi", "")}.
 
@@ -28,15 +39,14 @@ A `{config.family}` language model, trained with malmoi {config.versions.get("ma
 {rows}
 
 Perplexity counts this tokenizer's tokens and compares with models of the same tokenizer only; bits per byte (unknown words
-spelled out, line ends included) compare with any model. The text was read as 32 streams, each warmed up on the 256 tokens
-before it; `malmoi eval` reads one stream.
+spelled out, line ends included) compare with any model. {read}
 
 | what | value |
 |---|---|
 | parameters | {figures.get("parameters", 0):,} |
-| embedding, hidden, layers | {model.get("embed_dim")}, {model.get("hidden_size")}, {model.get("n_layers")} |
+| {shape[0]} | {shape[1]} |
 | tokenizer | {config.tokenizer.get("kind")}, {config.tokenizer.get("vocab_size"):,} tokens |
-| training | {lasted}, {figures.get("steps", 0):,} updates, {figures.get("epochs")} epochs, seed {config.seed} |
+| training | {lasted} |
 | training text | {config.data["train"]["bytes"]:,} bytes, sha256 {config.data["train"]["sha256"][:16]} |
 
 Reproduce: `{config.command or "malmoi train, with the settings in config.json"}`

@@ -20,10 +20,10 @@ from malmoi.data.tokens import TextCounts
 from malmoi.data.windows import BPTTWindows, Tokens, Window
 from malmoi.errors import TrainingError
 from malmoi.layers.noise import Noise
-from malmoi.models.recurrent import RecurrentLanguageModel
+from malmoi.models.network import NetworkState, NextTokenNetwork
 from malmoi.runs import append_metrics, write_arrays
 from malmoi.training.checkpoint import FOLDER, Progress, load_checkpoint, save_checkpoint
-from malmoi.training.objectives import States, detached, next_token_loss, window_nll
+from malmoi.training.objectives import detached, next_token_loss, window_nll
 from malmoi.training.optimisers import Optimiser
 from malmoi.training.progress import EvaluationReport, Reporter, StepReport
 from malmoi.training.settings import TrainingSettings
@@ -70,7 +70,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: RecurrentLanguageModel,
+        model: NextTokenNetwork,
         train: Tokens,
         valid: Tokens,
         valid_counts: TextCounts,
@@ -93,7 +93,7 @@ class Trainer:
             settings.weight_decay,
         )
         self.progress = Progress()
-        self.state: States | None = None
+        self.state: NetworkState | None = None
         self.best: dict[str, Tensor] | None = None  # best weights that are not on disk yet
         self._began = time.monotonic()
         self._rate = 0.0  # tokens per second, running mean
@@ -139,7 +139,7 @@ class Trainer:
                     if time.monotonic() - last_save > self.settings.checkpoint_seconds:
                         self._save()
                         last_save = time.monotonic()
-            if evaluated_at != self.progress.step:
+            if evaluated_at != self.progress.step or self.progress.best_nll is None:
                 self._evaluate()
             self._save_best()
         finally:
@@ -315,11 +315,11 @@ def validation_windows(tokens: Tokens) -> list[Window]:
     return [windows.at(step) for step in range(windows.steps_per_epoch)]
 
 
-def validation_nll(model: RecurrentLanguageModel, windows: list[Window]) -> float:
+def validation_nll(model: NextTokenNetwork, windows: list[Window]) -> float:
     """Mean nats per token, quickly: in the training precision, the state carried along each of a few streams."""
     device = model.output.weight.device
     total, n_tokens = 0.0, 0
-    state: States | None = None
+    state: NetworkState | None = None
     for window in windows:
         inputs, targets = (torch.from_numpy(part).to(device) for part in window[:2])
         nll, state = window_nll(model, inputs, targets, state)

@@ -10,23 +10,21 @@ from torch.nn import functional as F
 
 from malmoi.layers.noise import Noise
 from malmoi.layers.output import linear_cross_entropy
-from malmoi.models.recurrent import LayerState, RecurrentLanguageModel
-
-States = list[LayerState]
+from malmoi.models.network import NetworkState, NextTokenNetwork
 
 
-def detached(state: States) -> States:
+def detached(state: NetworkState) -> NetworkState:
     """The same numbers with their history cut off: where truncated back-propagation stops."""
     return [tuple(tensor.detach() for tensor in layer) for layer in state]
 
 
 def next_token_loss(
-    model: RecurrentLanguageModel,
+    model: NextTokenNetwork,
     inputs: Int[Tensor, "batch time"],
     targets: Int[Tensor, "batch time"],
-    state: States | None,
+    state: NetworkState | None,
     noise: Noise | None,
-) -> tuple[Float[Tensor, ""], States]:
+) -> tuple[Float[Tensor, ""], NetworkState]:
     """Mean nats per token of a window, and the state after it."""
     hidden, state = model.hidden(inputs, state, noise)
     rows = hidden.transpose(0, 1).flatten(0, 1)  # (T B, H), in the order they lie in memory
@@ -38,11 +36,11 @@ def next_token_loss(
 
 @torch.inference_mode()
 def window_nll(
-    model: RecurrentLanguageModel,
+    model: NextTokenNetwork,
     inputs: Int[Tensor, "batch time"],
     targets: Int[Tensor, "batch time"],
-    state: States | None,
-) -> tuple[float, States]:
+    state: NetworkState | None,
+) -> tuple[float, NetworkState]:
     """Summed nats of a window without dropout, in the model's compute dtype, and the state after it."""
     hidden, state = model.hidden(inputs, state)
     dtype = model.compute_dtype or model.output.weight.dtype

@@ -7,18 +7,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from malmoi._version import __version__
 from malmoi.data.windows import BPTTWindows
 from malmoi.errors import ConfigError, RunError, TrainingError
-from malmoi.models.config import RecurrentConfig
+from malmoi.models.config import NeuralConfig
 from malmoi.models.registry import Rung, build_model, find_rung
 from malmoi.runs import RUN_NAME, RunConfig, read_config, run_path, trim_metrics, write_config
 from malmoi.text.sources import TextSource
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.checkpoint import has_checkpoint, load_checkpoint
+from malmoi.training.counting import count
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request, parse_budget, read_request
 from malmoi.training.settings import TrainingSettings
+from malmoi.training.texts import describe_tokenizer, encode, prepare, read_source, versions
 
 FINAL_SHARE = 0.01  # of a budget: kept back for writing files and for what was not foreseen
 LEAST_TRAINING_SHARE = (
@@ -48,13 +49,15 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
         raise ConfigError("Training needs a rung and a text, as: malmoi train lstm corpus.txt --budget 10m")
     rung = find_rung(asked.rung)
     folder = _new_folder(asked, rung)
+    rung.config.parse({"vocab_size": 1, **model_options})  # refuse a wrong option before any work is done
+    if rung.counts:
+        return count(rung, folder, asked, model_options, training_options, reporter)
     budget = parse_budget(asked.budget)
     if [budget, asked.epochs, training_options.get("steps")].count(None) < 2:
         raise ConfigError("--budget, --epochs and --steps all say how long to train. Give one of them.")
     if budget is None and asked.epochs is None and "steps" not in training_options:
         budget = 600.0
         reporter.stage("no --budget, --epochs or --steps given: training for 10 minutes")
-    rung.config.parse({"vocab_size": 1, **model_options})  # refuse a wrong option before any work is done
     return _train_new(rung, folder, asked, model_options, training_options, budget, started, reporter)
 
 
@@ -73,16 +76,8 @@ def _train_new(
 
     device = find_device(asked.device)
     keep_freed_memory()
-    options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
-    source = _source(asked.text, options)
-    valid_source = None if asked.valid is None else _source(asked.valid, options)
-    test_source = None if asked.test is None else _source(asked.test, options)
-    tokenizer = _make_tokenizer(asked, source, reporter)
-    reporter.stage(f"reading {source.describe()}")
-    train_tokens, valid_tokens, test_tokens = _encode(source, valid_source, test_source, tokenizer, reporter)
-    for texts in (source, valid_source, test_source):
-        for note in texts.notes if texts is not None else []:
-            reporter.stage(note)
+    prepared = prepare(asked, reporter)
+    tokenizer, train_tokens = prepared.tokenizer, prepared.train
     seconds = None
     if budget is not None:
         seconds = _training_seconds(budget, started, 0.0)
@@ -113,24 +108,18 @@ def _train_new(
         family=rung.name,
         model=plan.model.model_dump(),
         training={**plan.training.model_dump(), "budget_seconds": budget, "device": str(device)},
-        tokenizer={"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint()},
-        data={
-            "train": _described(source, asked.text),
-            "valid": None if valid_source is None else _described(valid_source, asked.valid),
-            "test": None if test_source is None else _described(test_source, asked.test),
-            "options": options,
-            "train_tokens": len(train_tokens),
-            "valid_tokens": len(valid_tokens),
-        },
+        tokenizer=describe_tokenizer(tokenizer),
+        data=prepared.data,
         seed=plan.training.seed,
-        versions=_versions(),
+        versions=versions("torch", "numpy", "numba", "tokenizers", "safetensors"),
         figures=figures,
         command=asked.command or "",
     )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
     write_config(folder, config)
-    return _run(rung, folder, config, tokenizer, (train_tokens, valid_tokens, test_tokens), device, started, reporter)
+    tokens = (train_tokens, prepared.valid, prepared.test)
+    return _run(rung, folder, config, tokens, device, started, reporter)
 
 
 def _resume(asked: Request, started: float, reporter: Reporter) -> Path:
@@ -153,8 +142,8 @@ def _resume(asked: Request, started: float, reporter: Reporter) -> Path:
     tokenizer = Tokenizer.load(folder)
     sources = [_recorded_source(folder, config, name, asked.text) for name in ("train", "valid", "test")]
     assert sources[0] is not None
-    tokens = _encode(sources[0], sources[1], sources[2], tokenizer, reporter)
-    return _run(rung, folder, config, tokenizer, tokens, device, started, reporter, resume=True)
+    tokens = encode(sources[0], sources[1], sources[2], tokenizer, reporter)
+    return _run(rung, folder, config, tokens, device, started, reporter, resume=True)
 
 
 def _recorded_source(folder: Path, config: RunConfig, name: str, text: Any) -> TextSource | None:
@@ -168,7 +157,7 @@ def _recorded_source(folder: Path, config: RunConfig, name: str, text: Any) -> T
             f"The {name} text of {folder} came from memory or a pipe and is gone. Give the same text again to resume, or train "
             "a new run from a file."
         )
-    source = _source(given, config.data["options"])
+    source = read_source(given, config.data["options"])
     if source.fingerprint() != recorded["sha256"]:
         raise RunError(
             f"The {name} text of {folder} has changed since training began. Resuming on other text would not give the "
@@ -181,7 +170,6 @@ def _run(
     rung: Rung,
     folder: Path,
     config: RunConfig,
-    tokenizer: Any,
     tokens: tuple[Any, Any, Any],
     device: Any,
     started: float,
@@ -295,43 +283,6 @@ def _training_seconds(budget: float, started: float, final: float) -> float:
     return max(0.0, budget * (1 - FINAL_SHARE / 4) - (time.monotonic() - started) - final)
 
 
-def _encode(
-    source: TextSource,
-    valid_source: TextSource | None,
-    test_source: TextSource | None,
-    tokenizer: Any,
-    reporter: Reporter,
-) -> tuple[Any, Any, Any]:
-    """(train, valid, test) as token views; without a validation text, a twentieth of the training text is held back."""
-    from malmoi.data.tokens import encode_to_disk, split_token_file
-
-    whole = encode_to_disk(source, tokenizer, progress=reporter.preparing)
-    if valid_source is not None:
-        train_tokens, valid_tokens = whole.view(), encode_to_disk(valid_source, tokenizer).view()
-    else:
-        train_tokens, valid_tokens = split_token_file(whole)
-        reporter.stage(f"validation: {len(valid_tokens):,} tokens held back, the same ones every time")
-    return train_tokens, valid_tokens, None if test_source is None else encode_to_disk(test_source, tokenizer).view()
-
-
-def _make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> Any:
-    from malmoi.text.tokenizers import Tokenizer, train_tokenizer
-    from malmoi.training.planner import choose_tokenizer
-
-    if asked.tokenizer_from is not None:
-        if asked.tokenizer is not None or asked.vocab_size is not None:
-            raise ConfigError("--tokenizer-from takes a tokenizer as it is. Leave out --tokenizer and --vocab-size.")
-        return Tokenizer.load(run_path(asked.tokenizer_from))
-    kind, vocab_size, why = asked.tokenizer, asked.vocab_size, "as asked"
-    if kind is None:
-        kind, default_size, why = choose_tokenizer((line.text for line in source.lines()), source.n_bytes())
-        vocab_size = vocab_size or default_size
-    reporter.stage(f"tokenizer {kind}: {why}")
-    tokenizer = train_tokenizer(kind, (line.text for line in source.lines()), vocab_size=vocab_size)
-    reporter.stage(f"vocabulary of {tokenizer.vocab_size:,} tokens")
-    return tokenizer
-
-
 def _new_folder(asked: Request, rung: Rung) -> Path:
     """Where the run will stand; nothing is made yet."""
     if asked.out is not None:
@@ -360,34 +311,9 @@ def _new_folder(asked: Request, rung: Rung) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def _source(text: Any, options: Mapping[str, Any]) -> TextSource:
-    return text if isinstance(text, TextSource) else TextSource(text, **options)
-
-
-def _described(source: TextSource, given: Any) -> dict[str, Any]:
-    paths = None
-    if not isinstance(given, TextSource):
-        several = given if isinstance(given, (list, tuple)) else [given]
-        paths = [
-            str(item) if str(item) == "-" or any(c in str(item) for c in "*?[") else str(Path(item).resolve())
-            for item in several
-        ]
-        if "-" in paths:
-            paths = None
-    return {"inputs": paths, "sha256": source.fingerprint(), "bytes": source.n_bytes()}
-
-
-def _count_parameters(rung: Rung, config: RecurrentConfig) -> int:
+def _count_parameters(rung: Rung, config: NeuralConfig) -> int:
     import torch
 
     with torch.device("meta"):
         model = build_model(rung, config)
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _versions() -> dict[str, str]:
-    import platform
-    from importlib.metadata import version
-
-    packages = ("torch", "numpy", "numba", "tokenizers", "safetensors")
-    return {"malmoi": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,9 +1,9 @@
 """A plan for a text, a clock and this machine: tokenizer, widths, batch, window, dropout, schedule, with the reasons.
 
-The widths follow from what the clock allows: a model is worth its size only if it is shown several tokens for each of its
-recurrent weights. So the planner times real training steps on this machine, works out how many tokens each width would see
-before the time is up, and takes the widest one that still sees enough. `recipes/lstm/README.md` holds the runs behind
-the numbers here.
+The widths follow from what the clock allows: a model is worth its size only if it is shown enough tokens for each of its hidden
+weights, those between embeddings and softmax. So the planner times real training steps on this machine, works out how many tokens
+each width would see before the time is up, and takes the widest one that still sees enough. How many are enough, and which settings
+suit a rung, its config class says; `docs/log.md` holds the runs behind those numbers.
 """
 
 import time
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from malmoi.errors import TrainingError
-from malmoi.models.config import RecurrentConfig
+from malmoi.models.config import NeuralConfig
 from malmoi.models.registry import Rung, build_model
 from malmoi.training.settings import TrainingSettings
 
@@ -20,7 +20,6 @@ WIDTHS: tuple[int, ...] = (*range(32, 512, 32), *range(512, 1024, 64), *range(10
 REFERENCE_WIDTH, DEFAULT_WIDTH = 256, 320  # that the machine's speed is measured at; where no clock says what fits
 LEARNING_RATES = {"sgd": 30.0, "adam": 0.002}
 WINDOW = 20
-TOKENS_PER_WEIGHT = 1.5  # tokens that training should show for each recurrent weight
 SMALL_TEXT, BEGINNING = 300_000, 1 << 22  # bytes: below the first characters are the tokens; how much is looked at
 MOST_WORD_TYPES = 60_000
 CALIBRATION_SECONDS = 1.5
@@ -30,7 +29,7 @@ CALIBRATION_SECONDS = 1.5
 class Plan:
     """What will be done and why."""
 
-    model: RecurrentConfig
+    model: NeuralConfig
     training: TrainingSettings
     reasons: list[str] = field(default_factory=list)
 
@@ -64,31 +63,27 @@ def choose_tokenizer(lines: Iterable[str], n_bytes: int) -> tuple[str, int | Non
     return "bpe", vocab_size, "lossless on any text, no unknown words"
 
 
-def recurrent_weights(config: RecurrentConfig, n_gates: int = 4) -> int:
-    return sum(n_gates * width * (size + width) for size, width in config.layer_sizes())
-
-
-def flops_per_token(config: RecurrentConfig) -> int:
+def flops_per_token(config: NeuralConfig) -> int:
     """Floating-point operations of one training token: two per weight forward, four backward."""
-    return 6 * (recurrent_weights(config) + config.output_width * config.vocab_size)
+    return 6 * (config.n_hidden_weights + config.output_width * config.vocab_size)
 
 
-def memory_estimate(config: RecurrentConfig, training: TrainingSettings) -> int:
+def memory_estimate(config: NeuralConfig, training: TrainingSettings) -> int:
     """Bytes that training takes at its peak, roughly."""
     n_tokens = training.batch_size * training.window
     low = 2 if training.precision == "bfloat16" else 4
     tables = config.vocab_size * (config.embed_dim + (0 if config.tie_embeddings else config.output_width))
-    weights = recurrent_weights(config) + tables
+    weights = config.n_hidden_weights + tables
     slots = 2 if training.optimiser == "adam" else 0
     parameters = weights * (
         4 + 4 + 4 + 4 * slots + 2 * low
     )  # weights, gradients, best weights, optimiser, working copies
-    activations = n_tokens * sum(width * (4 * (4 + 1 + 1) + low * (4 + 4 + 3)) for _, width in config.layer_sizes())
+    activations = 4 * n_tokens * config.n_kept
     logits = min(n_tokens * config.vocab_size, 1 << 26) * low + (1 << 22) * 4
     return 300_000_000 + parameters + activations + logits
 
 
-def check_memory(config: RecurrentConfig, training: TrainingSettings, available: int) -> int:
+def check_memory(config: NeuralConfig, training: TrainingSettings, available: int) -> int:
     """The estimate in bytes.
 
     Raises:
@@ -104,7 +99,7 @@ def check_memory(config: RecurrentConfig, training: TrainingSettings, available:
     return needed
 
 
-def seconds_per_step(rung: Rung, config: RecurrentConfig, training: TrainingSettings, device: Any) -> float:
+def seconds_per_step(rung: Rung, config: NeuralConfig, training: TrainingSettings, device: Any) -> float:
     """Time of one real training step on this machine: the fastest of many, since other programs may be busy too."""
     import torch
 
@@ -156,14 +151,16 @@ def make_plan(
     """
     from malmoi.training.machine import available_memory
 
+    assert issubclass(rung.config, NeuralConfig)
+    config_class = rung.config
     reasons: list[str] = []
-    options = _fill_training_options(training_options, n_tokens, seconds, epochs, steps, device, reasons)
+    options = _fill_training_options(training_options, config_class, n_tokens, seconds, epochs, steps, device, reasons)
     training = TrainingSettings.parse(options)
 
-    def config_at(width: int, dropout: float) -> RecurrentConfig:
+    def config_at(width: int, dropout: float) -> NeuralConfig:
         noise = {"dropout_hidden": dropout, "dropout_output": dropout, "dropout_input": dropout / 2}
         widths = {"embed_dim": width, "hidden_size": width}
-        return rung.config.parse({**widths, **noise, **model_options, "vocab_size": vocab_size})
+        return config_class.parse({**widths, **noise, **model_options, "vocab_size": vocab_size})
 
     is_asked = bool(model_options.keys() & {"embed_dim", "hidden_size"})
     width = int(model_options.get("hidden_size", model_options.get("embed_dim", DEFAULT_WIDTH)))
@@ -178,7 +175,7 @@ def make_plan(
         why = "as asked"
         if not is_asked:
             width = _widest(config_at, flops)
-            why = f"the widest that sees {TOKENS_PER_WEIGHT:g} tokens for each recurrent weight in time"
+            why = f"the widest that sees {reference.tokens_per_weight:g} tokens for each hidden weight in time"
         seen = flops / flops_per_token(config_at(width, 0.2))
     model = config_at(width, dropout_for(seen / n_tokens))
     reasons.append(f"width {width} ({why}): about {seen / 1e6:.1f}M tokens, {seen / n_tokens:.1f} epochs")
@@ -190,6 +187,7 @@ def make_plan(
 
 def _fill_training_options(
     given: dict[str, Any],
+    config: type[NeuralConfig],
     n_tokens: int,
     seconds: float | None,
     epochs: float | None,
@@ -200,17 +198,20 @@ def _fill_training_options(
     """The fields of TrainingSettings, those left out being planned; tells `reasons` why."""
     from malmoi.training.machine import fastest_precision
 
-    options = dict(given)
-    if "precision" not in options:
-        options["precision"], why = fastest_precision(device)
-        reasons.append(f"precision {options['precision']}: {why}")
-    optimiser = options.setdefault("optimiser", "sgd")
-    options.setdefault("learning_rate", LEARNING_RATES[optimiser])
-    window = options.setdefault(
-        "window", WINDOW if n_tokens >= 100 * WINDOW else max(1, min(WINDOW, (n_tokens - 1) // 8))
-    )
-    largest_batch = max(1, (n_tokens - 1) // (window * 10))  # at least ten updates an epoch
-    batch_size = options.setdefault("batch_size", min(20 if n_tokens < 20_000_000 else 40, largest_batch))
+    planned: dict[str, Any] = {"optimiser": "sgd", "window": WINDOW, "batch_size": 20 if n_tokens < 20_000_000 else 40}
+    planned |= config.training_defaults
+    if n_tokens < 100 * planned["window"]:
+        planned["window"] = max(1, min(planned["window"], (n_tokens - 1) // 8))
+    window = given.get("window", planned["window"])
+    planned["batch_size"] = min(planned["batch_size"], max(1, (n_tokens - 1) // (window * 10)))  # ten updates an epoch
+    optimiser = given.get("optimiser", planned["optimiser"])
+    if optimiser != planned["optimiser"] or "learning_rate" not in planned:
+        planned["learning_rate"] = LEARNING_RATES[optimiser]
+    if "precision" not in given:
+        planned["precision"], why = fastest_precision(device)
+        reasons.append(f"precision {planned['precision']}: {why}")
+    options = {**planned, **given}
+    batch_size = options["batch_size"]
     reasons.append(f"batch {batch_size} x {window} tokens for {n_tokens:,} training tokens")
     if seconds is None:
         per_epoch = max(1, (n_tokens - 1) // batch_size // window)
@@ -219,11 +220,11 @@ def _fill_training_options(
     return options
 
 
-def _widest(config_at: Callable[[int, float], RecurrentConfig], flops: float) -> int:
-    """The widest model that is shown enough tokens for each of its recurrent weights within that much computing."""
+def _widest(config_at: Callable[[int, float], NeuralConfig], flops: float) -> int:
+    """The widest model that is shown enough tokens for each of its hidden weights within that much computing."""
     best = WIDTHS[0]
     for width in WIDTHS:
         config = config_at(width, 0.2)
-        if flops / flops_per_token(config) >= TOKENS_PER_WEIGHT * recurrent_weights(config):
+        if flops / flops_per_token(config) >= config.tokens_per_weight * config.n_hidden_weights:
             best = width
     return best

@@ -13,7 +13,7 @@ from pydantic import Field
 from malmoi.errors import ConfigError
 from malmoi.models.config import RecurrentConfig, Settings
 from malmoi.models.registry import find_rung
-from malmoi.training.settings import TrainingSettings
+from malmoi.training.settings import TrainingSettings, settings_of
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -31,6 +31,7 @@ class Request(Settings):
     tokenizer: str | None = None
     tokenizer_from: str | None = None
     vocab_size: int | None = Field(None, gt=4, description="most tokens the vocabulary may have")
+    min_count: int | None = Field(None, gt=0, description="how often a token must occur to be one")
     field: str | None = None
     encoding: str = "utf-8"
     unit: str = "lines"
@@ -52,20 +53,25 @@ def read_request(request: Mapping[str, Any]) -> tuple[Request, dict[str, Any], d
         values = {**read_recipe(Path(values["recipe"])), **values}
     rung = find_rung(values["rung"]) if values.get("rung") is not None else None
     known_model = set((rung.config if rung else RecurrentConfig).model_fields) - {"vocab_size"}
-    known_training = set(TrainingSettings.model_fields)
+    settings = settings_of(rung) if rung else TrainingSettings
+    known_training = set(settings.model_fields)
     model_options = {key: values.pop(key) for key in list(values) if key in known_model}
     training_options = {key: values.pop(key) for key in list(values) if key in known_training}
     unknown = [key for key in values if key not in Request.model_fields]
     if unknown:
         known = [*Request.model_fields, *known_model, *known_training]
         near = difflib.get_close_matches(unknown[0], known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else "`malmoi train lstm --help` lists all options."
+        hint = (
+            f"Did you mean {near[0]!r}?"
+            if near
+            else f"`malmoi train {rung.name if rung else 'lstm'} --help` lists all options."
+        )
         raise ConfigError(f"Unknown option {unknown[0]!r} for training. {hint}")
     for key in ("out", "tokenizer_from", "recipe"):
         if isinstance(values.get(key), Path):
             values[key] = str(values[key])
     asked = Request.parse(values)
-    TrainingSettings.parse({k: v for k, v in training_options.items() if k != "steps"})
+    settings.parse({k: v for k, v in training_options.items() if k != "steps"})
     return asked, model_options, training_options
 
 

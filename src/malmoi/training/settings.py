@@ -1,13 +1,16 @@
 """How a model is trained: one class for recipe, run folder and command line."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from malmoi.errors import ConfigError
 from malmoi.models.config import Settings
+from malmoi.models.registry import Rung
 from malmoi.training.schedule import Schedule
 
+SIZE, UNITS = r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)[bB]?\s*$", {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -39,3 +42,25 @@ class TrainingSettings(Settings):
                 f"updates. Set evaluate_every={max(1, self.steps // 20)}."
             )
         return self
+
+
+class CountingSettings(Settings):
+    """How a counting rung is estimated; none of it changes the result but `max_disk`."""
+
+    memory: str = Field("2GB", pattern=SIZE, description="what counting may use; beyond it, arrays lie in files")
+    threads: PositiveInt | None = Field(None, description="processor cores to use; all of them if left out")
+    max_disk: str | None = Field(None, pattern=SIZE, description="prune until the whole run takes no more, as 8MB")
+    seed: int = Field(0, ge=0, lt=2**63, description="of nothing: counting is exact; kept so that every rung takes it")
+
+
+def settings_of(rung: Rung) -> type[Settings]:
+    """The class whose fields say how this rung is trained."""
+    return CountingSettings if rung.counts else TrainingSettings
+
+
+def parse_size(size: str) -> int:
+    """Bytes, from 8MB, 1.5 GB or 300000; a kB is 1,000 bytes."""
+    match = re.fullmatch(SIZE, size)
+    if match is None:
+        raise ConfigError(f"{size!r} is no size. Give bytes, or a number with kB, MB or GB, as 8MB.")
+    return round(float(match[1]) * UNITS[(match[2] or "").lower()])

@@ -1,0 +1,14 @@
+"""N-gram language models: counts of short sequences, smoothed; NumPy and numba alone.
+
+counting.py    text -> every n-gram with its count, as one trie        larger than memory, in parallel
+smoothing.py   counts -> probabilities: modified Kneser-Ney, Witten-Bell, add-k, stupid back-off
+pruning.py     fewer n-grams: by count, by entropy, down to a size
+tables.py      the trie in arrays, on disk and in memory
+queries.py     compiled loops that read the trie
+model.py       NGramModel, a LanguageModel
+estimate.py    from token ids to tables, all of the above
+"""
+
+from malmoi.models.ngram.model import NGramModel
+
+__all__ = ["NGramModel"]

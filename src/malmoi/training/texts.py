@@ -1,0 +1,117 @@
+"""What every rung needs before it is trained: the texts, the tokenizer, the token ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from malmoi._version import __version__
+from malmoi.errors import ConfigError
+from malmoi.runs import run_path
+from malmoi.text.sources import TextSource
+from malmoi.training.progress import Reporter
+from malmoi.training.request import Request
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Texts as token ids, and where they came from."""
+
+    tokenizer: Any
+    train: Any  # token views; valid and test may be None
+    valid: Any
+    test: Any
+    data: dict[str, Any]  # for config.json
+
+
+def prepare(asked: Request, reporter: Reporter) -> Prepared:
+    """Read, choose or train a tokenizer, encode."""
+    options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
+    source = read_source(asked.text, options)
+    valid_source = None if asked.valid is None else read_source(asked.valid, options)
+    test_source = None if asked.test is None else read_source(asked.test, options)
+    tokenizer = _make_tokenizer(asked, source, reporter)
+    reporter.stage(f"reading {source.describe()}")
+    train, valid, test = encode(source, valid_source, test_source, tokenizer, reporter)
+    for texts in (source, valid_source, test_source):
+        for note in texts.notes if texts is not None else []:
+            reporter.stage(note)
+    data = {
+        "train": _described(source, asked.text),
+        "valid": None if valid_source is None else _described(valid_source, asked.valid),
+        "test": None if test_source is None else _described(test_source, asked.test),
+        "options": options,
+        "train_tokens": len(train),
+        "valid_tokens": len(valid),
+    }
+    return Prepared(tokenizer, train, valid, test, data)
+
+
+def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
+    """For config.json."""
+    return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint()}
+
+
+def encode(
+    source: TextSource,
+    valid_source: TextSource | None,
+    test_source: TextSource | None,
+    tokenizer: Any,
+    reporter: Reporter,
+) -> tuple[Any, Any, Any]:
+    """(train, valid, test) as token views; without a validation text, a twentieth of the training text is held back."""
+    from malmoi.data.tokens import encode_to_disk, split_token_file
+
+    whole = encode_to_disk(source, tokenizer, progress=reporter.preparing)
+    if valid_source is not None:
+        train_tokens, valid_tokens = whole.view(), encode_to_disk(valid_source, tokenizer).view()
+    else:
+        train_tokens, valid_tokens = split_token_file(whole)
+        reporter.stage(f"validation: {len(valid_tokens):,} tokens held back, the same ones every time")
+    return train_tokens, valid_tokens, None if test_source is None else encode_to_disk(test_source, tokenizer).view()
+
+
+def _make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> Any:
+    from malmoi.text.tokenizers import Tokenizer, train_tokenizer
+    from malmoi.training.planner import choose_tokenizer
+
+    if asked.tokenizer_from is not None:
+        if any(option is not None for option in (asked.tokenizer, asked.vocab_size, asked.min_count)):
+            raise ConfigError(
+                "--tokenizer-from takes a tokenizer as it is. Leave out --tokenizer, --vocab-size and --min-count."
+            )
+        return Tokenizer.load(run_path(asked.tokenizer_from))
+    kind, vocab_size, why = asked.tokenizer, asked.vocab_size, "as asked"
+    if kind is None:
+        kind, default_size, why = choose_tokenizer((line.text for line in source.lines()), source.n_bytes())
+        vocab_size = vocab_size or default_size
+    reporter.stage(f"tokenizer {kind}: {why}")
+    lines = (line.text for line in source.lines())
+    tokenizer = train_tokenizer(kind, lines, vocab_size=vocab_size, min_count=asked.min_count)
+    reporter.stage(f"vocabulary of {tokenizer.vocab_size:,} tokens")
+    return tokenizer
+
+
+def read_source(text: Any, options: Mapping[str, Any]) -> TextSource:
+    return text if isinstance(text, TextSource) else TextSource(text, **options)
+
+
+def _described(source: TextSource, given: Any) -> dict[str, Any]:
+    paths = None
+    if not isinstance(given, TextSource):
+        several = given if isinstance(given, (list, tuple)) else [given]
+        paths = [
+            str(item) if str(item) == "-" or any(c in str(item) for c in "*?[") else str(Path(item).resolve())
+            for item in several
+        ]
+        if "-" in paths:
+            paths = None
+    return {"inputs": paths, "sha256": source.fingerprint(), "bytes": source.n_bytes()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Of malmoi, Python and the packages that a result depends on."""
+    import platform
+    from importlib.metadata import version
+
+    return {"malmoi": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
