@@ -2,9 +2,9 @@
 
     python -m benchmarks.ngram_estimation TEXT... [--order 5] [--reference SECONDS] [--memory 2GB] [--field N]
 
-The command is `malmoi train ngram` with nothing prepared: a new cache, so that the text is tokenized again each time. Compiled code
-is kept, as KenLM is compiled beforehand. `--reference` is what `lmplz` and `build_binary` take together on the same text: pip cannot
-install them, so they are timed elsewhere, on a machine of the same kind.
+The command is `malmoi train ngram` with nothing prepared: a new cache, so that the text is tokenized again each time.
+Compiled code is kept, as KenLM is compiled beforehand. `--reference` is what `lmplz` and `build_binary` take together on
+the same text: pip cannot install them, so they are timed elsewhere, on a machine of the same kind.
 """
 
 import argparse

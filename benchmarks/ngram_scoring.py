@@ -2,8 +2,8 @@
 
     python -m benchmarks.ngram_scoring [TRAIN] [TEST] [--order 5]
 
-Both answer with one log-probability for each line, from strings. Words per second, line ends included, median of seven rounds in turn.
-Memory is what the process grew by when the model was loaded.
+Both answer with one log-probability for each line, from strings. Words per second, line ends included, median of seven
+rounds in turn. Memory is what the process grew by when the model was loaded.
 """
 
 import argparse

@@ -6,6 +6,7 @@ file systems do in one stroke. If anything goes wrong the temporary file is remo
 
 import errno
 import json
+import mmap
 import os
 import secrets
 import shutil
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from malmoi.errors import MalmoiError, RunError, TrainingError
 
@@ -161,3 +164,13 @@ def default_cache_dir() -> Path:
     if chosen := os.environ.get("MALMOI_CACHE"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "malmoi"
+
+
+def release_pages(*arrays: np.ndarray) -> None:
+    """Let go of the memory behind arrays that are mapped from files, which keep the content; other arrays stay as they are."""
+    for array in arrays:
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)

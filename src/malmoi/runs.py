@@ -13,7 +13,7 @@ Every file is written under a temporary name, flushed and renamed. A folder with
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from malmoi.errors import RunError
-from malmoi.files import atomic_file, write_json
+from malmoi.files import atomic_file, release_pages, write_json
 from malmoi.models.config import Settings
 
 FORMAT = 1
+READ_AT_ONCE = 1 << 26  # bytes of an array
 LARGEST_CONFIG = 4 << 20  # bytes; ours are a few kB
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 Arrays = dict[str, NDArray[Any]]
@@ -101,8 +102,17 @@ def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         total.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        total.update(array.reshape(-1).view(np.uint8).data)
+        for piece in _pieces(array):
+            total.update(piece)
     return total.hexdigest()
+
+
+def _pieces(array: NDArray[Any]) -> Iterator[memoryview]:
+    """The bytes of an array, some at a time, so that one mapped from a file is never in memory as a whole."""
+    data = array.reshape(-1).view(np.uint8)
+    for start in range(0, len(data), READ_AT_ONCE):
+        yield data[start : start + READ_AT_ONCE].data
+        release_pages(array)
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
@@ -124,7 +134,8 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     with atomic_file(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            file.write(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+            for piece in _pieces(np.ascontiguousarray(arrays[name])):
+                file.write(piece)
 
 
 def read_arrays(path: Path) -> Arrays:

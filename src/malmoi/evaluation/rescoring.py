@@ -17,7 +17,10 @@ A list is one JSON line ("key" serves as well as "id"), or consecutive TSV lines
 
 import json
 import math
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import chain, groupby, islice, tee
 from pathlib import Path
@@ -31,7 +34,7 @@ from malmoi.generation.sampling import check_numbers, clean
 from malmoi.models.interface import LanguageModel
 from malmoi.text.tokenizers import Tokenizer
 
-BATCH_LINES, STREAM_LINES = 64, 4096  # read at once: side by side, or one after the other
+BATCH_LINES, STREAM_LINES = 64, 1024  # read at once: side by side, or one after the other
 WINDOW = 256  # tokens a call scores at once, so that one giant line needs no more memory than a short one
 
 
@@ -89,19 +92,44 @@ def score_lines(model: LanguageModel, tokenizer: Tokenizer, lines: Iterable[str]
     Raises:
         RunError: If the model gives NaN.
     """
+    if model.restarts_at_line_end:
+        yield from _score_stream(model, tokenizer, lines)
+        return
     lines = iter(lines)
-    at_once = STREAM_LINES if model.restarts_at_line_end else BATCH_LINES
-    while group := [clean(line).removesuffix("\n") for line in islice(lines, at_once)]:
+    while group := [clean(line).removesuffix("\n") for line in islice(lines, BATCH_LINES)]:
         sequences = [ids.astype(np.int64) for ids in tokenizer.encode_lines(group)]
-        if model.restarts_at_line_end:  # one line after the other is then the same as each from the start
-            stream = np.concatenate(sequences)
-            log_probs, _ = model.score(stream[None], model.start(1))
-            begins = np.cumsum([0, *map(len, sequences[:-1])])
-            sums: npt.NDArray[np.float64] = np.add.reduceat(check_numbers(log_probs)[0], begins, dtype=np.float64)
-        else:
-            sums = _score(model, sequences, tokenizer.pad_id)
-        for line, ids, log_prob in zip(group, sequences, sums.tolist(), strict=True):
-            yield log_prob - (tokenizer.spelling_nats(line) if tokenizer.unk_id in ids else 0.0)
+        for line, ids, log_prob in zip(group, sequences, _score(model, sequences, tokenizer.pad_id), strict=True):
+            yield float(log_prob) - (tokenizer.spelling_nats(line) if tokenizer.unk_id in ids else 0.0)
+
+
+def _score_stream(model: LanguageModel, tokenizer: Tokenizer, lines: Iterable[str]) -> Iterator[float]:
+    """`score_lines` for a model that starts anew after each line: one line after the other is then the same as each alone."""
+
+    def score(group: list[str]) -> list[float]:
+        group = [clean(line).removesuffix("\n") for line in group]
+        ids = tokenizer.encode_stream(group)
+        ends = np.flatnonzero(ids == tokenizer.eos_id)
+        if any("\n" in line for line in group):
+            ends = ends[np.cumsum([1 + line.count("\n") for line in group]) - 1]
+        log_probs, _ = model.score(ids[None].astype(np.int64), model.start(1))
+        begins = np.concatenate([[0], ends[:-1] + 1])
+        sums = np.add.reduceat(check_numbers(log_probs)[0], begins, dtype=np.float64)
+        for i in np.unique(np.searchsorted(ends, np.flatnonzero(ids == tokenizer.unk_id))).tolist():
+            sums[i] -= tokenizer.spelling_nats(group[i])
+        found: list[float] = sums.tolist()
+        return found
+
+    lines, n_threads = iter(lines), os.cpu_count() or 1
+    with ThreadPoolExecutor(n_threads) as pool:
+        jobs: deque[Future[list[float]]] = deque()
+        while True:
+            group = list(islice(lines, STREAM_LINES))
+            if group:
+                jobs.append(pool.submit(score, group))
+            if not jobs:
+                return
+            if not group or len(jobs) > n_threads:
+                yield from jobs.popleft().result()
 
 
 def _score(model: LanguageModel, sequences: Sequence[npt.NDArray[np.int64]], pad_id: int) -> npt.NDArray[np.float64]:

@@ -220,6 +220,8 @@ def check_numbers(log_probs: npt.NDArray[np.floating]) -> npt.NDArray[np.floatin
 
 def clean(text: str) -> str:
     """Text as tokenizers read it: NFC, line ends as \\n, and U+FFFD in place of what is no Unicode character."""
+    if text.isascii():
+        return text.replace("\r\n", "\n")
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return unicodedata.normalize("NFC", text).replace("\r\n", "\n")
 

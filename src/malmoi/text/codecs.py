@@ -12,7 +12,7 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
-from itertools import islice, pairwise
+from itertools import filterfalse, islice, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -37,6 +37,10 @@ class Codec(ABC):
     @abstractmethod
     def encode(self, lines: Sequence[str]) -> list[TokenIds]:
         """The ids of each line, with EOS at its end."""
+
+    def encode_stream(self, lines: Sequence[str]) -> TokenIds:
+        """The ids of all lines in one array, with EOS after each."""
+        return np.concatenate([np.zeros(0, np.int32), *self.encode(lines)])
 
     @abstractmethod
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -79,10 +83,15 @@ class WordCodec(Codec):
     def encode(self, lines: Sequence[str]) -> list[TokenIds]:
         ids = self._ids
         if self._is_white_space and sum(map(len, lines)) > WORTH_COMPILING:
-            joined = self._table.encode(lines, UNK, EOS)
+            joined = self.encode_stream(lines)
             ends = np.flatnonzero(joined == EOS) + 1
             return [joined[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
         return [np.array([*[ids.get(unit, UNK) for unit in units], EOS], np.int32) for units in self._cut(lines)]
+
+    def encode_stream(self, lines: Sequence[str]) -> TokenIds:
+        if self._is_white_space and sum(map(len, lines)) > WORTH_COMPILING:
+            return self._table.encode(lines, UNK, EOS)
+        return super().encode_stream(lines)
 
     def decode(self, token_ids: Sequence[int]) -> str:
         lines: list[list[str]] = [[]]
@@ -94,7 +103,7 @@ class WordCodec(Codec):
         return "\n".join(map(self._join, lines))
 
     def unknown(self, line: str) -> list[str]:
-        return [unit for unit in self._cut([line])[0] if unit not in self._ids]
+        return list(filterfalse(self._ids.__contains__, self._cut([line])[0]))
 
 
 class CharacterCodec(Codec):

@@ -84,6 +84,13 @@ class Tokenizer:
                 found = list(islice(ids, len(line_parts)))
                 yield found[0] if len(found) == 1 else np.concatenate(found)
 
+    def encode_stream(self, lines: Sequence[str]) -> TokenIds:
+        """The ids of all lines in one array, eos after each; a line break inside a line is eos too."""
+        parts = [to_nfc(line) for line in lines]
+        if any("\n" in part for part in parts):
+            parts = [piece for part in parts for piece in part.split("\n")]
+        return self._codec.encode_stream(parts)
+
     def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"]) -> str:
         """The text of the ids: eos is a line break, bos and pad are nothing, half a character is U+FFFD.
 

@@ -36,7 +36,7 @@ class WordTable:
             _fill(self._bytes, self._ends, self._slots)
 
     def encode(self, lines: Sequence[str], unknown: int, line_end: int) -> Int32[np.ndarray, " tokens"]:
-        """The ids of all words of these lines, which are separated by white space as `str.split` does, and `line_end` after each."""
+        """The ids of all words of these lines, cut at white space as `str.split` does, and `line_end` after each line."""
         text = "\n".join(lines) + "\n"
         if not text.isascii() or RARE_SPACE.search(text) is not None:
             text = RARE_SPACE.sub(" ", text)

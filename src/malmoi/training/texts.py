@@ -80,7 +80,8 @@ def _make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> A
             raise ConfigError(
                 "--tokenizer-from takes a tokenizer as it is. Leave out --tokenizer, --vocab-size and --min-count."
             )
-        return Tokenizer.load(run_path(asked.tokenizer_from))
+        folder = Path(asked.tokenizer_from)  # a run, or a folder that holds a tokenizer alone
+        return Tokenizer.load(folder if (folder / "tokenizer.json").is_file() else run_path(folder))
     kind, vocab_size, why = asked.tokenizer, asked.vocab_size, "as asked"
     if kind is None:
         kind, default_size, why = choose_tokenizer((line.text for line in source.lines()), source.n_bytes())

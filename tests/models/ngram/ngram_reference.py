@@ -73,7 +73,7 @@ class Reference:
                 context = context[1:]
             counts = self.raw[len(context) + 1]
             full = not context and self.order > 1
-            total = 0 if full else sum(counts[context + (w,)] for w in self.words)
+            total = 0 if full else sum(counts[(*context, w)] for w in self.words)
             kept = counts[(*context, word)] if not full and self._kept((*context, word)) else 0
             lost = 0 if full else sum(counts[g] for g in self.followers[context] if not self._kept(g))
             size = len(self.words)

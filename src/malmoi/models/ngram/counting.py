@@ -1,10 +1,10 @@
 """Every n-gram of a text with its count, as one trie, in parallel and within a given memory.
 
 The text is cut into sentences at line ends, each with one begin-of-sentence token before it. An n-gram is known by where it
-begins, so counting is sorting: positions are sorted by their first word, then, within each group of equal beginnings, by the next
-word, and so on; the groups of step n are the n-grams of length n, in the order in which the trie wants them. N-grams that begin
-with different words never meet, so the vocabulary is cut into ranges of first words, each counted alone: that is what bounds
-the memory, and what several threads share. The result is the same for any number of ranges or threads.
+begins, so counting is sorting: positions are sorted by their first word, then, within each group of equal beginnings, by the
+next word, and so on; the groups of step n are the n-grams of length n, in the order in which the trie wants them. N-grams that
+begin with different words never meet, so the vocabulary is cut into ranges of first words, each counted alone: that is what
+bounds the memory, and what several threads share. The result is the same for any number of ranges or threads.
 """
 
 import tempfile
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import TrainingError
+from malmoi.files import release_pages
 from malmoi.jit import compiled
 from malmoi.models.ngram.tables import MOST_NODES, child_dtype, word_dtype
 
@@ -140,6 +141,7 @@ def count_ngrams(
                     f"The text has more than {MOST_NODES:,} different n-grams up to order {order}, which is as many as a model "
                     "can number. Use a lower --order, or less text."
                 )
+            release_pages(text)
             done += int(frequencies[slice(*bounds)].sum())
             if progress is not None:
                 progress(done, len(text))
@@ -170,6 +172,7 @@ def _assemble(order: int, vocab_size: int, store: Store) -> Counts:
             _prefix_sums(n_children, after, first_child[first:after])
             del n_children
             store.drop(f"{n}.children")
+        release_pages(words, counts, first_child)
         first = after
     return Counts(order, vocab_size, ends, words, counts, first_child, store)
 

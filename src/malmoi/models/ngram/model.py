@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
@@ -26,7 +26,7 @@ from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
 from malmoi.models.ngram import queries
 from malmoi.models.ngram.tables import NGramTables
 
-WORTH_A_THREAD = 4096  # tokens
+WORTH_A_THREAD = 1 << 15  # tokens
 NO_BOOK = np.zeros((0, 256), np.float32)
 
 
@@ -146,7 +146,7 @@ class NGramModel(LanguageModel):
         return ids
 
     def _parts(self, ids: NDArray[np.int64]) -> list[tuple[slice, slice, bool]]:
-        """(sequences, tokens, whether they begin where the call begins) for each thread; long sequences are cut at line ends."""
+        """(sequences, tokens, whether they begin where the call begins) of each job; a long sequence is cut at line ends."""
         batch, length = ids.shape
         n_parts = min(self.n_threads, ids.size // WORTH_A_THREAD)
         whole = slice(0, length)
@@ -154,11 +154,11 @@ class NGramModel(LanguageModel):
             return [(slice(0, batch), whole, True)]
         if batch > 1:
             bounds = np.linspace(0, batch, min(n_parts, batch) + 1).astype(int)
-            return [(slice(a, b), whole, True) for a, b in zip(bounds, bounds[1:], strict=False)]
+            return [(slice(a, b), whole, True) for a, b in pairwise(bounds)]
         cuts = [0]
         for target in np.linspace(0, length, n_parts + 1)[1:-1].astype(int):
             ends = np.flatnonzero(ids[0, max(target, cuts[-1]) :] == self.eos_id)
             if len(ends):
                 cuts.append(max(int(target), cuts[-1]) + int(ends[0]) + 1)
         bounds = np.unique([*cuts, length])
-        return [(slice(0, 1), slice(a, b), i == 0) for i, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))]
+        return [(slice(0, 1), slice(a, b), i == 0) for i, (a, b) in enumerate(pairwise(bounds))]

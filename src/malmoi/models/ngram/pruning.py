@@ -2,13 +2,14 @@
 
 An n-gram can go only if no longer one that stays begins or ends with it, so that the trie can still be walked.
 
-Source: Stolcke 1998, arXiv:cs/0006025 (entropy pruning). The probability of a context is how often it occurred, as Chelba et al. 2010
-advise for Kneser-Ney, whose own lower orders are not made for that.
+Source: Stolcke 1998, arXiv:cs/0006025 (entropy pruning). The probability of a context is how often it occurred, as Chelba
+et al. 2010 advise for Kneser-Ney, whose own lower orders are not made for that.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -30,12 +31,7 @@ def thresholds(prune: str, order: int) -> tuple[int, ...]:
         ConfigError: If a number is negative or smaller than the one before it, or single tokens would be dropped.
     """
     given = [int(number) for number in prune.replace(",", " ").split()]
-    if (
-        len(given) > order
-        or min(given) < 0
-        or given[0] != 0
-        or any(b < a for a, b in zip(given, given[1:], strict=False))
-    ):
+    if len(given) > order or min(given) < 0 or given[0] != 0 or any(b < a for a, b in pairwise(given)):
         raise ConfigError(
             f"--prune {prune} does not fit order {order}. Expected at most {order} numbers, the first of them 0 and "
             "none smaller than the one before it, as 0,0,1: that drops n-grams of length 3 and more that occur once."
@@ -66,8 +62,8 @@ def prune_by_entropy(
     """Drop n-grams whose loss raises the perplexity by less than this share, and adapt the back-off weights.
 
     Args:
-        occurrences: How often each n-gram occurs in the text, (N,); left out, the model's own probabilities tell how often a context
-            is met.
+        occurrences: How often each n-gram occurs in the text, (N,); left out, the model's own probabilities tell how often a
+            context is met.
     """
     return _Pruning(tables, occurrences).at(threshold)
 
@@ -208,8 +204,8 @@ def _renew_backoffs(low, high, first_child, suffix, log_probs, kept, backoffs): 
 def quantise(tables: NGramTables) -> NGramTables:
     """The same with log-probabilities and back-off weights as 8-bit codes, 256 values for each length.
 
-    The values are bins of equal size in number, each standing for its mean (Federico & Bertoldi 2006); 0 and minus infinity have codes
-    of their own. Probabilities then sum to 1 only nearly, within about a hundredth.
+    The values are bins of equal size in number, each standing for its mean (Federico & Bertoldi 2006); 0 and minus infinity
+    have codes of their own. Probabilities then sum to 1 only nearly, within about a hundredth.
     """
     prob_book = np.zeros((tables.order, 256), np.float32)
     backoff_book = np.zeros((tables.order, 256), np.float32)

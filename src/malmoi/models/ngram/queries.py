@@ -8,6 +8,7 @@ uint8 codes into the rows of the two books.
 Shapes: B sequences, T tokens each, V vocab_size, N nodes, L order.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -16,9 +17,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.files import release_pages
 from malmoi.jit import compiled
 
 ROOT = -1
+AT_ONCE = 1 << 23  # nodes
 Array = NDArray[Any]
 
 
@@ -33,6 +36,21 @@ class Trie(NamedTuple):
     first_child: Array
     suffix: NDArray[np.int32]
     ends: NDArray[np.int64]
+
+
+def in_parallel(
+    work: Callable[[int, int], object], bounds: tuple[int, int], n_threads: int, arrays: tuple[Array, ...]
+) -> None:
+    """Call work(first, after) for parts of a range of nodes, and let go of the pages of mapped arrays after each."""
+    n_parts = max(4 * n_threads, (bounds[1] - bounds[0]) // AT_ONCE)
+
+    def do(part: tuple[int, int]) -> None:
+        work(*part)
+        release_pages(*arrays)
+
+    cuts = np.linspace(*bounds, n_parts + 1).astype(np.int64).tolist()
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(do, pairwise(cuts)))
 
 
 @compiled()
@@ -147,8 +165,8 @@ def top(
 ) -> None:
     """Fill `best` (B, k) and `values` (B, k) with the likeliest tokens, ties by id, without visiting the whole vocabulary.
 
-    Only the tokens that were seen after the context or after one of its suffixes are visited, and as many of the likeliest single
-    tokens (`by_probability`, (V,)) as it takes: behind the k-th of them nothing better can come.
+    Only the tokens that were seen after the context or after one of its suffixes are visited, and as many of the likeliest
+    single tokens (`by_probability`, (V,)) as it takes: behind the k-th of them nothing better can come.
     """
     k = best.shape[1]
     is_seen = np.zeros(trie.ends[0], np.bool_)
@@ -221,18 +239,25 @@ def true_suffixes(
     if len(ends) > 1:
         suffix[ends[0] : ends[1]] = words[ends[0] : ends[1]]  # of two words: the second
     for n in range(2, len(ends)):
-        bounds = np.linspace(int(ends[n - 2]), int(ends[n - 1]), 4 * n_threads + 1).astype(np.int64)
-        with ThreadPoolExecutor(n_threads) as pool:
-            parts = [pool.submit(_link_range, words, first_child, int(a), int(b), suffix) for a, b in pairwise(bounds)]
-        for part in parts:
-            part.result()
+        in_parallel(
+            lambda first, after: _link_range(words, first_child, first, after, suffix),
+            (int(ends[n - 2]), int(ends[n - 1])),
+            n_threads,
+            (words, first_child, suffix),
+        )
     return suffix
 
 
-@compiled()
 def live_suffixes(suffix: NDArray[np.int32], first_child: Array, backoffs: NDArray[np.float32]) -> None:
     """Let each suffix skip, in place, the contexts that have no children and cost nothing to back off from."""
-    for node in range(len(suffix)):
+    for first in range(0, len(suffix), AT_ONCE):
+        _skip_idle(suffix, first, min(first + AT_ONCE, len(suffix)), first_child, backoffs)
+        release_pages(suffix, first_child, backoffs)
+
+
+@compiled()
+def _skip_idle(suffix, first, after, first_child, backoffs):  # type: ignore[no-untyped-def]
+    for node in range(first, after):
         target = np.int64(suffix[node])
         if target >= 0 and first_child[target] == first_child[target + 1] and backoffs[target] == 0:
-            suffix[node] = suffix[target]  # already skipped: it stands on a level below
+            suffix[node] = suffix[target]  # it has skipped already: it stands on a level below

@@ -2,33 +2,35 @@
 
     P(w | h) = share(h w) + weight(h) P(w | h')          h' is the context h without its first word
 
-share is what the count is worth after something was taken off it, weight what was taken off all the counts after h together; it is
-also the back-off weight of words that were never seen after h. The methods differ in the two:
+share is what the count is worth after something was taken off it, weight what was taken off all the counts after h together;
+it is also the back-off weight of words that were never seen after h. The methods differ in the two:
 
     modified Kneser-Ney   (a - D(a)) / a(h .)            (D1 N1 + D2 N2 + D3+ N3+) / a(h .)
     Witten-Bell           c / (c(h .) + T(h))            T(h) / (c(h .) + T(h))
     add-k                 c / (c(h .) + k V)             k V / (c(h .) + k V), and P(w | h') is 1 / V
     stupid back-off       the score c / c(h .), or 0.4 times that after h'; all of them divided by their sum
 
-c is how often the n-gram occurs, c(h .) the sum over all that follows h, T(h) how many different words do. In Kneser-Ney a is the
-adjusted count: c for the longest n-grams and those that begin a sentence, for all others the number of different words seen
-before them. D(a) is D1, D2 or D3+ for a count of 1, 2, 3 or more, and N1, N2, N3+ how many followers of h have such a count. At
-the bottom stands the uniform distribution over the V tokens that can be predicted.
+c is how often the n-gram occurs, c(h .) the sum over all that follows h, T(h) how many different words do. In Kneser-Ney a is
+the adjusted count: c for the longest n-grams and those that begin a sentence, for all others the number of different words
+seen before them. D(a) is D1, D2 or D3+ for a count of 1, 2, 3 or more, and N1, N2, N3+ how many followers of h have such a
+count. At the bottom stands the uniform distribution over the V tokens that can be predicted.
 
-Source: Chen & Goodman 1998 (modified Kneser-Ney, interpolated); Heafield et al. 2013 (how counts are adjusted and pruned); Witten &
-Bell 1991; Brants et al. 2007 (stupid back-off).
+Source: Chen & Goodman 1998 (modified Kneser-Ney, interpolated); Heafield et al. 2013 (how counts are adjusted and pruned);
+Witten & Bell 1991; Brants et al. 2007 (stupid back-off).
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.files import release_pages
 from malmoi.jit import compiled
 from malmoi.models.ngram.counting import Counts
+from malmoi.models.ngram.queries import AT_ONCE, in_parallel
 
 KNESER_NEY, WITTEN_BELL, ADD_K, STUPID_BACKOFF = range(4)
 METHODS = {
@@ -72,8 +74,8 @@ def smooth(
         suffix: The node of each n-gram without its first word, (N,).
         method: A key of METHODS.
         k: What add-k adds to every count.
-        least: For each length, the count below which n-grams are going to be dropped: what they had goes to the back-off weight.
-            Nothing is dropped here.
+        least: For each length, the count below which n-grams are going to be dropped: what they had goes to the back-off
+            weight. Nothing is dropped here.
         pad_id: Padding: never predicted.
         bos_id: Begin of sentence: predicted only if the text itself holds it.
     """
@@ -113,11 +115,8 @@ def smooth(
             low = 0 if n == 2 else int(ends[n - 3])
             inputs = (raw, adjusted, first_child, first, suffix, low, lower, code, np.array(amounts), k, n_predicted)
             rest = (least[n - 1], n == order, *bos_ranges[n - 2], root_sum, sums, probs, log_probs, backoffs)
-            bounds = np.linspace(low, first, 4 * n_threads + 1).astype(np.int64)
-            with ThreadPoolExecutor(n_threads) as pool:
-                parts = [pool.submit(_smooth_level, int(a), int(b), *inputs, *rest) for a, b in pairwise(bounds)]
-            for part in parts:
-                part.result()
+            mapped = (raw, adjusted, first_child, suffix, lower, probs, log_probs, backoffs)
+            in_parallel(partial(_smooth_level_with, (*inputs, *rest)), (low, first), n_threads, mapped)
         store.drop(f"{n}.adjusted")
         store.drop(f"{n - 1}.probs")
         lower = probs
@@ -125,12 +124,16 @@ def smooth(
     return Smoothed(log_probs, backoffs, discounts, notes)
 
 
+def _smooth_level_with(inputs: tuple[Any, ...], first: int, after: int) -> None:
+    _smooth_level(first, after, *inputs)
+
+
 def discounts_of(counts_of_counts: NDArray[np.int64], n: int) -> tuple[Discounts, str | None]:
     """D1, D2, D3+ from how many n-grams have a count of 1, 2, 3, 4 (Chen & Goodman 1998, equation 26), and a note or None.
 
     Where one of them cannot be computed or is out of place, which happens with tiny, character-level, de-duplicated or
-    vocabulary-capped text, one discount n1 / (n1 + 2 n2) (Kneser & Ney 1995) is taken off every count; where that cannot be computed
-    either, 0.5, 1 and 1.5.
+    vocabulary-capped text, one discount n1 / (n1 + 2 n2) (Kneser & Ney 1995) is taken off every count; where that cannot be
+    computed either, 0.5, 1 and 1.5.
     """
     n1, n2, n3, n4 = (int(count) for count in counts_of_counts[1:5])
     if n1 and n2 and n3:
@@ -138,7 +141,8 @@ def discounts_of(counts_of_counts: NDArray[np.int64], n: int) -> tuple[Discounts
         found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
         if all(0 < discount <= i for i, discount in enumerate(found, start=1)):
             return found, None
-    why = f"discounts of {n}-grams: {n1:,} have a count of 1, {n2:,} of 2, {n3:,} of 3, {n4:,} of 4, which gives no three discounts"
+    counted = f"{n1:,} have a count of 1, {n2:,} of 2, {n3:,} of 3, {n4:,} of 4"
+    why = f"discounts of {n}-grams: {counted}, which gives no three discounts"
     if n1 and n2:
         y = n1 / (n1 + 2 * n2)
         return (y, y, y), f"{why}; {y:.3f} is taken off every count instead"
@@ -164,7 +168,9 @@ def _adjusted(counts: Counts, suffix: NDArray[np.int32], n: int, with_bos: tuple
         return raw
     adjusted = counts.store.empty(f"{n}.adjusted", after - first, np.uint32)
     adjusted[:] = 0
-    _count_extensions(suffix, after, int(ends[n]), first, adjusted)
+    for begin in range(after, int(ends[n]), AT_ONCE):
+        _count_extensions(suffix, begin, min(begin + AT_ONCE, int(ends[n])), first, adjusted)
+        release_pages(suffix)
     if n > 1:
         adjusted[with_bos[0] - first : with_bos[1] - first] = raw[with_bos[0] - first : with_bos[1] - first]
     return adjusted

@@ -41,8 +41,8 @@ class Level:
 class NGramTables:
     """What an n-gram model knows.
 
-    `log_probs` and `backoffs` are float32 in nats, or uint8 codes into the rows of `prob_book` and `backoff_book`, one row of 256
-    values for each level. `suffix` is -1 for the empty context.
+    `log_probs` and `backoffs` are float32 in nats, or uint8 codes into the rows of `prob_book` and `backoff_book`, one row of
+    256 values for each level. `suffix` is -1 for the empty context.
     """
 
     order: int
@@ -170,8 +170,8 @@ def tables_from_levels(levels: Sequence[Level], vocab_size: int) -> NGramTables:
     suffix = link(words, first_child, ends, backoffs) if n_inner else np.full(len(words), -1, np.int32)
     if len(suffix) and suffix.min() < -1:
         raise RunError(
-            "An n-gram is there, but not the shorter one without its first word. Every n-gram needs all its parts: estimate the "
-            "model again, or import it from an ARPA file, where missing parts are filled in."
+            "An n-gram is there, but not the shorter one without its first word. Every n-gram needs all its parts: estimate "
+            "the model again, or import it from an ARPA file, where missing parts are filled in."
         )
     return NGramTables(order, vocab_size, ends, words, log_probs, backoffs, first_child, suffix)
 
@@ -216,7 +216,7 @@ def load_tables(path: Path, order: int, vocab_size: int) -> NGramTables:
         raise RunError(
             f"{path}: {why}. The file is not of this run or was altered; copy the whole folder again, or train again."
         )
-    return NGramTables(order, vocab_size, **{name: array for name, array in arrays.items()})
+    return NGramTables(order, vocab_size, **arrays)
 
 
 def _fault(arrays: dict[str, NDArray[Any]], order: int, vocab_size: int) -> str | None:
