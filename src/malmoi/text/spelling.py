@@ -81,18 +81,21 @@ class SpellingModel:
             raise DataError("Found 0 words to learn spelling from: expected at least 1. Pass a text with words in it.")
         if len(chosen) > MAX_WORDS:
             chosen = random.Random(0).sample(chosen, MAX_WORDS)
-        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for word in chosen:
-            edged = EDGE + word + EDGE
-            for i in range(1, len(edged)):
-                for start in range(max(0, i - ORDER + 1), i + 1):
-                    counts[edged[start:i]][edged[i]] += 1
-        model = cls(counts, unknown_share)
+        grams = Counter(
+            edged[start:end]
+            for edged in (EDGE + word + EDGE for word in chosen)
+            for end in range(2, len(edged) + 1)
+            for start in range(max(0, end - ORDER), end)
+        )
+        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for gram, n in grams.items():
+            counts[gram[:-1]][gram[-1]] = n
+        kept: dict[str, dict[str, int]] = counts
         rounds = 0
-        while len(model.to_json().encode()) > max_json_bytes and len(model.counts) > 1:
+        while _json_bytes(kept, unknown_share) > max_json_bytes and len(kept) > 1:
             rounds += 1
-            model = cls(_prune(model.counts, rounds), unknown_share)
-        return model
+            kept = _prune(kept, rounds)
+        return cls(kept, unknown_share)
 
     def prob(self, character: str, history: str) -> float:
         """P(character | history). EDGE as the character is the end of a word; at the head of a history, its start."""
@@ -127,8 +130,7 @@ class SpellingModel:
     def to_json(self) -> str:
         """The counts as JSON, histories and characters in code point order: same words, same bytes."""
         counts = {history: dict(sorted(self.counts[history].items())) for history in sorted(self.counts)}
-        content = {"version": 1, "order": ORDER, "unknown_share": self.unknown_share, "counts": counts}
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        return _json(counts, self.unknown_share)
 
     @classmethod
     def from_json(cls, text: str) -> "SpellingModel":
@@ -148,6 +150,16 @@ class SpellingModel:
                 "Copy the run again, or train its tokenizer again."
             )
         return cls(content["counts"], float(content["unknown_share"]))
+
+
+def _json(counts: Mapping[str, Mapping[str, int]], unknown_share: float) -> str:
+    content = {"version": 1, "order": ORDER, "unknown_share": unknown_share, "counts": counts}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _json_bytes(counts: Mapping[str, Mapping[str, int]], unknown_share: float) -> int:
+    """The size of the JSON form, which does not depend on its order."""
+    return len(_json(counts, unknown_share).encode())
 
 
 def _count_of(history: str, counts: Mapping[str, Mapping[str, int]]) -> int:
