@@ -236,18 +236,19 @@ def _count_range(
     starts = np.concatenate([[0], np.cumsum(sizes)])
     positions = np.empty(int(starts[-1]), np.uint32 if len(text) < 2**32 else np.int64)
     _gather(text, first_word, after_word, starts[:-1].copy(), positions)
-    group_starts, group_sizes = starts[:-1], sizes
+    small = np.uint32 if len(positions) < 2**32 else np.int64
+    group_starts, group_sizes = starts[:-1].astype(small), sizes.astype(small)
     last_words = np.arange(first_word, after_word).astype(word_dtype(vocab_size))
     n_digits = max(1, ((vocab_size - 1).bit_length() + 7) // 8)
-    widest = int(sizes.max(initial=0))
-    keys, other_keys = np.empty(widest, np.uint64), np.empty(widest, np.uint64)
     levels = []
     for n in range(2, order + 1):
+        widest = int(group_sizes.max(initial=0))
+        keys, other_keys = np.empty(widest, np.uint64), np.empty(widest, np.uint64)
         n_groups = len(last_words)
         n_children = np.zeros(n_groups, np.uint32)
         most = len(positions)
         words = np.empty(most, text.dtype)
-        child_starts, child_sizes = np.empty(most, np.int64), np.empty(most, np.int64)
+        child_starts, child_sizes = np.empty(most, small), np.empty(most, small)
         n_new = _split_groups(
             text,
             positions,
@@ -270,6 +271,7 @@ def _count_range(
             child_sizes[:n_new].copy(),
         )
         levels.append((last_words, group_sizes.astype(np.uint32), n_children))
+        del words, child_starts, child_sizes, keys, other_keys
     return levels
 
 
@@ -304,7 +306,7 @@ def _split_groups(  # type: ignore[no-untyped-def]
     """Sort each group of positions by the word `offset` after them and split it where that changes; how many parts."""
     n_new = 0
     for group in range(len(last_words)):
-        size, first = group_sizes[group], group_starts[group]
+        size, first = np.int64(group_sizes[group]), np.int64(group_starts[group])
         if last_words[group] == eos_id or size == 0:  # nothing comes after the end of a sentence
             continue
         if size == 1:
