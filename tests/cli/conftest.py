@@ -39,14 +39,14 @@ def malmoi(capfd: pytest.CaptureFixture[str]) -> Malmoi:
     return run
 
 
-def make_run(folder: Path, kind: str) -> Path:
+def make_run(folder: Path, kind: str, seed: int = 3) -> Path:
     """A run folder with random weights."""
     folder.mkdir(parents=True)
     rung = find_rung("lstm")
     tokenizer = train_tokenizer(kind, LINES)
     options = {"vocab_size": tokenizer.vocab_size, "embed_dim": 7, "hidden_size": 7, "n_layers": 1}
     config = rung.config.parse(options)
-    model = build_model(rung, config, seed=3)
+    model = build_model(rung, config, seed=seed)
     write_arrays(folder / "model.safetensors", {n: p.detach().numpy() for n, p in model.named_parameters()})
     tokenizer.save(folder)
     write_config(

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LINES, Malmoi
+from conftest import LINES, Malmoi, make_run
 
 import malmoi as package
 
@@ -13,7 +13,8 @@ NBEST_JSON = '\n{"id": "utt-1", "hypotheses": [{"text": "the cat", "score": -3},
 
 
 def figures(report: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in report.items() if name not in ("run", "family", "text", "seconds")}
+    told = ("run", "family", "text", "seconds", "sees_test_text")
+    return {name: value for name, value in report.items() if name not in told}
 
 
 def test_eval_of_one_run_is_one_json_object(malmoi: Malmoi, char_run: Path, corpus: Path) -> None:
@@ -23,6 +24,7 @@ def test_eval_of_one_run_is_one_json_object(malmoi: Malmoi, char_run: Path, corp
     assert (code, err) == (0, "")
     assert (report["run"], report["family"], report["text"]) == (str(char_run), "lstm", str(corpus))
     assert figures(report) == figures(want)
+    assert report["sees_test_text"] is False
     wanted = "tokens words bytes nll_nats perplexity word_perplexity bits_per_byte bits_per_character unk_share seconds"
     assert set(wanted.split()) <= report.keys()
 
@@ -66,6 +68,78 @@ def test_eval_needs_a_run_and_a_text(malmoi: Malmoi, words: list[str]) -> None:
     given = "only-one" if words else "nothing"
     assert (code, out) == (2, "")
     assert err == f"malmoi eval was given {given}. Expected a run and a text: malmoi eval RUN... TEXT\n"
+
+
+def rows_of(out: str) -> dict[str, list[str]]:
+    """The cells of a printed table, by what stands first in the row."""
+    return {first: cells for first, *cells in (line.split("\t") for line in out.splitlines())}
+
+
+def test_eval_mixes_runs_and_tells_the_weights(malmoi: Malmoi, char_run: Path, corpus: Path, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", "char", seed=8)
+    code, out, err = malmoi("eval", char_run, other, corpus, "--interpolate")
+    assert code == 0
+    assert rows_of(out)[""] == [str(char_run), str(other), "mixture"]
+    assert "No weights were tuned: those of the mixture are equal" in err
+    assert f"weights of the mixture: {char_run} 0.500, {other} 0.500" in err
+    given = malmoi("eval", char_run, other, corpus, "--interpolate", "--weights", "0.9,0.1", "--json")
+    (mixture,) = json.loads(given.out)["mixtures"]
+    assert mixture["weights"] == [[pytest.approx(0.9), pytest.approx(0.1)]]
+    assert (mixture["mixed_by"], mixture["tuned_on"], mixture["sees_test_text"]) == ("token", None, False)
+    tuned = malmoi("eval", char_run, other, corpus, "--interpolate", "--tune", corpus, "--buckets", "3", "--json")
+    assert (tuned.code, tuned.err) == (0, "")
+    report = json.loads(tuned.out)
+    (best,) = report["mixtures"]
+    assert best["tuned_on"] == str(corpus)
+    assert len(best["weights"]) == 3
+    assert (
+        best["bits_per_byte"] <= min(run["bits_per_byte"] for run in report["runs"]) + 1e-4
+    )  # untrained: nearly alike
+    told = malmoi("eval", char_run, other, corpus, "--interpolate", "--tune", corpus, "--buckets", "3").err
+    assert "weights of the mixture, bucket 3 of 3, rare to frequent: " in told
+
+
+def test_eval_with_a_cache_keeps_a_column_of_its_own(malmoi: Malmoi, char_run: Path, corpus: Path) -> None:
+    code, out, err = malmoi("eval", char_run, corpus, "--cache")
+    assert code == 0
+    assert rows_of(out)[""] == [str(char_run), f"{char_run} + cache (uses test text already seen)"]
+    assert "those of the cache are the usual ones. --tune FILE" in err
+    plain, cached = json.loads(malmoi("eval", char_run, corpus, "--cache", "--tune", corpus, "--json").out)["runs"]
+    assert (plain["sees_test_text"], cached["sees_test_text"]) == (False, True)
+    assert all(part.startswith("states that agree") for part in cached["cache"])
+    assert cached["bits_per_byte"] < plain["bits_per_byte"]
+
+
+def test_eval_mixes_cached_runs_of_different_tokenizers(
+    malmoi: Malmoi, char_run: Path, word_run: Path, corpus: Path
+) -> None:
+    code, out, err = malmoi("eval", char_run, word_run, corpus, "--interpolate", "--cache", "--tune", corpus)
+    assert code == 0
+    assert rows_of(out)[""][4:] == ["mixture", "mixture + cache (uses test text already seen)"]
+    assert "different tokenizers: they are mixed word by word" in err
+    assert "weights of the mixture + cache: " in err
+    shown = [float(cell) for cell in rows_of(out)["bits per byte"]]
+    assert shown[4] <= min(shown[:2])
+    assert shown[5] <= min(shown[2:4])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--interpolate"], "One run cannot be interpolated"),
+        (["--weights", "0.5,0.5"], "--weights are for --interpolate"),
+        (["--interpolate", "--weights", "0.5,x"], "--weights 0.5,x cannot be read. Numbers with commas"),
+        (["--buckets", "4"], "buckets=4 cannot be used"),
+        (["--tune", "corpus.txt"], "--tune has nothing to tune"),
+    ],
+)
+def test_eval_refuses_options_without_sense(
+    malmoi: Malmoi, char_run: Path, corpus: Path, in_folder: Path, words: list[str], message: str
+) -> None:
+    code, out, err = malmoi("eval", char_run, corpus, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
 
 
 def test_score_is_one_number_a_line(malmoi: Malmoi, word_run: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from malmoi.models.baselines import UniformModel, UnigramModel
+from malmoi.models.combined import Cached, CountCache, Interpolated, LastTokenBuckets, Lookback, MatchedOrderBuckets
+from malmoi.models.combined.hidden_cache import HiddenCache
 from malmoi.models.config import NGramConfig
 from malmoi.models.interface import LanguageModel
 from malmoi.models.neural import NeuralLanguageModel
@@ -40,6 +42,27 @@ def ngram(**options: object) -> Callable[[], LanguageModel]:
     return make
 
 
+def interpolated() -> LanguageModel:
+    counted = ngram(order=3)()
+    weights = [[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.0, 0.5, 0.5]]
+    return Interpolated(
+        [counted, neural("rnn")(), unigram()], weights, MatchedOrderBuckets(counted, place=0, n_buckets=3)
+    )
+
+
+def cached_counts() -> LanguageModel:
+    """A window shorter than the text, and weights of which every token has its own."""
+    weights = np.random.default_rng(5).dirichlet(np.ones(4), size=4 * V)
+    parts = [Lookback(1, half_life=2, rarity=0.5), Lookback(2), Lookback(3, half_life=4)]
+    rarity = np.linspace(0, 1, V)
+    cache = CountCache(parts, weights, window=6, rarity=rarity, buckets=LastTokenBuckets(np.arange(V)))
+    return Cached(neural("gru")(), cache)
+
+
+def unigram() -> LanguageModel:
+    return UnigramModel.fit(np.arange(400) ** 2 % V, V)
+
+
 class Text:
     """Token ids in memory."""
 
@@ -55,7 +78,12 @@ class Text:
 
 MODELS: dict[str, Callable[[], LanguageModel]] = {
     "uniform": lambda: UniformModel(V),
-    "unigram": lambda: UnigramModel.fit(np.arange(400) ** 2 % V, V),
+    "unigram": unigram,
+    "interpolated": interpolated,
+    "unigram, cached": lambda: Cached(unigram()),
+    "counts cached": cached_counts,
+    "lstm, cached": lambda: Cached(neural("lstm")(), HiddenCache([0.0, 0.7], [0.5, 0.2, 0.3], window=5)),
+    "interpolated, cached twice": lambda: Cached(Cached(neural("nnlm")()), CountCache(window=5)),
     "ngram": ngram(order=4),
     "ngram, witten-bell": ngram(order=3, smoothing="witten-bell"),
     "ngram, add-k": ngram(order=2, smoothing="add-k"),

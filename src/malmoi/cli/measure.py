@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -14,6 +14,7 @@ from malmoi.cli.options import Device, Encoding, Json, RunName, TextField, TextU
 from malmoi.errors import ConfigError
 
 if TYPE_CHECKING:
+    from malmoi.evaluation.mixing import Outcome
     from malmoi.evaluation.perplexity import Evaluation
     from malmoi.evaluation.rescoring import NBest, RescoredNBest
 
@@ -28,6 +29,22 @@ def evaluate(
     streams: Annotated[
         int, Parameter(help="Read the text as so many parts side by side: faster; 1 is the literature's convention.")
     ] = 1,
+    interpolate: Annotated[
+        bool, Parameter(negative=(), show_default=False, help="Also evaluate the mixture of all runs.")
+    ] = False,
+    cache: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, help="Also evaluate each run with a cache of the text read so far."),
+    ] = False,
+    tune: Annotated[
+        str | None, Parameter(help="A text on which the weights of mixture and caches are tuned, as valid.txt.")
+    ] = None,
+    weights: Annotated[
+        str | None, Parameter(help="The weights of the runs in a mixture that is not tuned, as 0.4,0.6.")
+    ] = None,
+    buckets: Annotated[
+        int, Parameter(help="With --tune: so many sets of weights, by how frequent the last token is.")
+    ] = 1,
     field: TextField = None,
     encoding: Encoding = "utf-8",
     unit: TextUnit = "lines",
@@ -38,29 +55,79 @@ def evaluate(
         raise ConfigError(
             f"malmoi eval was given {' '.join(words) or 'nothing'}. Expected a run and a text: malmoi eval RUN... TEXT"
         )
+    given = None if weights is None else _weights(weights)
     from malmoi.api import load
+    from malmoi.evaluation.mixing import Member, evaluate_together
     from malmoi.text.sources import TextSource
 
     *names, text = words
     runs = [load(name, device) for name in names]
     source = TextSource(text, field=field, encoding=encoding, unit=unit)
-    results: list[Evaluation] = []
-    for run in runs:
-        with _counter(f"{run.folder}") as progress:
-            results.append(run.evaluate(source, streams=streams, progress=progress))
-    for remark in source.notes:
+    tuning = None if tune is None else TextSource(tune, field=field, encoding=encoding, unit=unit)
+    found = evaluate_together(
+        [Member(str(run.folder), run.model, run.tokenizer) for run in runs],
+        source,
+        interpolate=interpolate,
+        tune=tuning,
+        weights=given,
+        n_buckets=buckets,
+        cache=cache,
+        streams=streams,
+        watch=_counter,
+    )
+    for remark in [*source.notes, *found.notes]:
         note(remark)
     if json:
+        families = [run.config.family for run in runs] * (1 + cache)
         reports = [
-            {"run": str(run.folder), "family": run.config.family, "text": text, **result.to_dict()}
-            for run, result in zip(runs, results, strict=True)
+            {"run": str(run.folder), "family": family, "text": text, **_report(outcome)}
+            for run, family, outcome in zip(runs * (1 + cache), families, found.models, strict=True)
         ]
-        emit(reports[0] if len(reports) == 1 else {"runs": reports})
+        if len(reports) == 1:
+            emit(reports[0])
+            return
+        mixtures = [{"text": text, "tuned_on": tune, **_report(outcome)} for outcome in found.mixtures]
+        emit({"runs": reports, **({"mixtures": mixtures} if mixtures else {})})
         return
-    _print_evaluations([str(run.folder) for run in runs], results)
+    outcomes = [*found.models, *found.mixtures]
+    _print_evaluations([_heading(outcome) for outcome in outcomes], [outcome.evaluation for outcome in outcomes])
+    for outcome in found.mixtures:
+        _tell_weights(outcome, [str(run.folder) for run in runs])
     note(EXPLANATION)
-    if len({run.tokenizer.fingerprint() for run in runs}) > 1:
+    if len({run.tokenizer.fingerprint() for run in runs}) > 1 and not interpolate:
         note("These runs have different tokenizers: their perplexities do not compare, their bits per byte do.")
+
+
+def _weights(given: str) -> list[float]:
+    try:
+        return [float(part) for part in given.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--weights {given} cannot be read. Numbers with commas between them were expected, one for each run: 0.4,0.6"
+        ) from None
+
+
+def _report(outcome: "Outcome") -> dict[str, Any]:
+    """What --json says of a model or a mixture."""
+    report: dict[str, Any] = {**outcome.evaluation.to_dict(), "sees_test_text": outcome.uses_cache}
+    if outcome.cache:
+        report["cache"] = list(outcome.cache)
+    if outcome.weights is not None:
+        report |= {"mixed_by": outcome.unit, "weights": outcome.weights.tolist()}
+    return report
+
+
+def _heading(outcome: "Outcome") -> str:
+    mixture = " + cache" if outcome.uses_cache and outcome.weights is not None else ""
+    return f"{outcome.name}{mixture}" + (" (uses test text already seen)" if outcome.uses_cache else "")
+
+
+def _tell_weights(outcome: "Outcome", names: list[str]) -> None:
+    assert outcome.weights is not None
+    for bucket, row in enumerate(outcome.weights, start=1):
+        which = f", bucket {bucket} of {len(outcome.weights)}, rare to frequent" if len(outcome.weights) > 1 else ""
+        told = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, row, strict=True))
+        note(f"weights of the {_heading(outcome).split(' (')[0]}{which}: {told}")
 
 
 def _print_evaluations(names: list[str], results: "list[Evaluation]") -> None:

@@ -12,17 +12,23 @@ Mikolov et al. 2010 and all who followed them on PTB and WikiText.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, Int64
+from numpy.typing import NDArray
 
 from malmoi.data.tokens import TextCounts, TokenFile, TokenView, encode_to_disk
 from malmoi.errors import ConfigError, DataError
 from malmoi.generation.sampling import check_numbers
-from malmoi.models.interface import LanguageModel
+from malmoi.models.interface import LanguageModel, State, TokenIds
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
+from malmoi.text.vocabulary import EOS
+
+Reader = Callable[[TokenIds, State], tuple[NDArray[np.floating], State]]
 
 
 @dataclass(frozen=True)
@@ -100,41 +106,87 @@ def evaluate(
         ConfigError: If window or streams is below 1, or warm_up below 0.
         RunError: If the model gives NaN.
     """
+    started = time.perf_counter()
+    view = as_view(source, tokenizer)
+    nll = 0.0
+    for _, scored in readings(
+        model, view, window=window, streams=streams, warm_up=warm_up, padding=tokenizer.eos_id, progress=progress
+    ):
+        nll -= float(scored.sum(dtype=np.float64))
+    return from_counts(view.counts, nll, time.perf_counter() - started)
+
+
+def token_log_probs(model: LanguageModel, view: TokenView, **options: Any) -> Float64[np.ndarray, " tokens"]:
+    """ln P of every token of a text in order, each given all before it; `options` are those of `evaluate`.
+
+    Raises:
+        DataError: If the text is empty.
+        ConfigError: If an option cannot be used.
+        RunError: If the model gives NaN.
+    """
+    found = np.empty(len(view))
+    for places, scored in readings(model, view, **options):
+        found[places] = scored
+    return found
+
+
+def readings(
+    model: LanguageModel,
+    view: TokenView,
+    *,
+    window: int = 256,
+    streams: int = 1,
+    warm_up: int = 256,
+    padding: int = EOS,
+    progress: Callable[[int, int], None] | None = None,
+    read: Reader | None = None,
+) -> Iterator[tuple[Int64[np.ndarray, " tokens"], NDArray[np.floating]]]:
+    """What a model says of each token of a text, each of them once: (places in the text (n,), what was said (n, ...)) pairs.
+
+    Args:
+        model, view, window, streams, warm_up, progress: As in `evaluate`.
+        padding: A token that stands after the end of a stream that is shorter than the others.
+        read: Reads tokens (B, T) from a state: what it says of them, (B, T, ...), and the state after. `model.score` by
+            default.
+    """
     if window < 1 or streams < 1 or warm_up < 0:
         raise ConfigError(
             f"window={window}, streams={streams} and warm_up={warm_up} cannot be used. The first two were expected "
             "to be at least 1, the last at least 0: leave them out for the convention of the literature."
         )
-    started = time.perf_counter()
-    tokens = encode_to_disk(source, tokenizer) if isinstance(source, TextSource) else source
-    view = tokens.view() if isinstance(tokens, TokenFile) else tokens
-    counts, n_tokens = view.counts, len(view)
+    n_tokens = len(view)
     if n_tokens == 0:
         raise DataError(
             "The text is empty: 0 tokens. At least one line was expected: check the file, or the field that was named."
         )
+    read = model.score if read is None else read
     warm_up = min(warm_up, n_tokens - 1) if streams > 1 else 0
     part = -(-(n_tokens - warm_up) // streams)  # tokens that each stream scores; the first one scores its warm-up too
     begins = np.arange(0, n_tokens - warm_up, part)
     stream_length = part + warm_up
     state = model.start(len(begins))
-    nll, done = 0.0, 0
+    done = 0
     for offset in range(0, stream_length, window):
         width = min(window, stream_length - offset)
         bounds = [np.clip((begin + offset, begin + offset + width), 0, n_tokens) for begin in begins]
         rows = [view.read(int(first), int(after)) for first, after in bounds]
-        token_ids = np.full((len(begins), width), tokenizer.eos_id, dtype=np.int64)  # (B, T); padding follows the end
+        token_ids = np.full((len(begins), width), padding, dtype=np.int64)  # (B, T); padding follows the end
         is_token = np.zeros(token_ids.shape, dtype=bool)
         for i, row in enumerate(rows):
             token_ids[i, : len(row)], is_token[i, : len(row)] = row, True
         is_token[1:, : max(0, warm_up - offset)] = False
-        log_probs, state = model.score(token_ids, state)
-        scored = check_numbers(log_probs)[is_token]
-        nll -= float(scored.sum(dtype=np.float64))
-        done += len(scored)
+        said, state = read(token_ids, state)
+        done += int(is_token.sum())
+        places = begins[:, None] + offset + np.arange(width)
+        yield places[is_token], check_numbers(said)[is_token]
         if progress is not None:
             progress(done, n_tokens)
-    return from_counts(counts, nll, time.perf_counter() - started)
+
+
+def as_view(source: TextSource | TokenFile | TokenView, tokenizer: Tokenizer) -> TokenView:
+    """The token ids of a text."""
+    tokens = encode_to_disk(source, tokenizer) if isinstance(source, TextSource) else source
+    return tokens.view() if isinstance(tokens, TokenFile) else tokens
 
 
 def from_counts(counts: TextCounts, nll_nats: float, seconds: float) -> Evaluation:

@@ -57,7 +57,7 @@ class LanguageModel(ABC):
     def top(
         self, token_ids: TokenIds, state: State, k: int
     ) -> tuple[Int64[np.ndarray, "batch k"], Float[np.ndarray, "batch k"], State]:
-        """Read T tokens; the k likeliest next tokens of each sequence, best first, their log-probabilities, and the new state."""
+        """Read T tokens; the k likeliest next tokens of each sequence, best first, their log-probabilities, the new state."""
         log_probs, state = self.step(token_ids, state)
         best = np.argsort(-log_probs, axis=1, kind="stable")[:, :k].astype(np.int64)
         return best, np.take_along_axis(log_probs, best, axis=1), state

@@ -99,7 +99,7 @@ class NeuralLanguageModel(LanguageModel):
 
     @torch.inference_mode()
     def _target_log_probs(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        logits = self.network.output(hidden)
+        logits: Tensor = self.network.output(hidden)
         return logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
 
     def _ids(self, token_ids: TokenIds) -> Tensor:

@@ -1,0 +1,25 @@
+"""Language models made of language models.
+
+interpolated.py   Interpolated   several models of one tokenizer, weighted
+buckets.py        Buckets        kinds of context with weights of their own
+cached.py         Cached         a model and what was read lately
+count_cache.py    CountCache     recent tokens, and what followed the same words: for any model
+hidden_cache.py   HiddenCache    what came next in similar states: for neural models; needs PyTorch
+"""
+
+from malmoi.models.combined.buckets import Buckets, CrossedBuckets, LastTokenBuckets, MatchedOrderBuckets
+from malmoi.models.combined.cached import Cache, Cached
+from malmoi.models.combined.count_cache import CountCache, Lookback
+from malmoi.models.combined.interpolated import Interpolated
+
+__all__ = [
+    "Buckets",
+    "Cache",
+    "Cached",
+    "CountCache",
+    "CrossedBuckets",
+    "Interpolated",
+    "LastTokenBuckets",
+    "Lookback",
+    "MatchedOrderBuckets",
+]

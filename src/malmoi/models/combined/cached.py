@@ -1,0 +1,119 @@
+"""A model with a cache: what was said lately is likely to be said again.
+
+    P(w | h) = weight_0 P_model(w | h) + sum over k of weight_k P_k(w | what was read lately)
+
+The weights of a cache depend on what it found: where it has seen nothing of the kind, the model has all the weight. What a P_k
+is stands in `count_cache.py`, for any model, and in `hidden_cache.py`, for neural ones.
+
+A cached model learns while it is tested, from the very text it is tested on. That is fair, since it has paid for every token
+before it uses it, but it is another question than how good a model is on text it has never seen; so such figures stand in a
+column of their own.
+
+Shapes: B sequences side by side, T tokens each, V vocab_size, M parts of a cache.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Int64, Integer
+
+from malmoi.models.combined.interpolated import log_mix
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
+
+
+@dataclass(frozen=True)
+class CachedState(State):
+    """The state of the model inside, and what the cache remembers."""
+
+    inner: State
+    memory: State
+
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "CachedState":
+        return CachedState(self.inner.select(rows), self.memory.select(rows))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the model and each part of a cache said of some tokens, before they are mixed."""
+
+    log_probs: Float64[np.ndarray, "batch time parts"]  # the model first, then the M parts of the cache
+    rows: Int64[np.ndarray, "batch time"]  # of the cache's weights, that apply
+    state: CachedState  # after the tokens
+
+
+class Cache(ABC):
+    """Interface: how to remember what was read, and what follows from it for the next token."""
+
+    weights: Float64[np.ndarray, "rows parts"]  # the model first; each row sums to 1
+    possible: Bool[np.ndarray, "rows parts"]  # False where a part has nothing to say, so that its weight must be 0
+    n_buckets: int = 1  # weights has so many rows for each level, of which there is one for each thing a cache may find
+    window: int  # tokens that are remembered
+
+    @abstractmethod
+    def start(self, batch_size: int) -> State:
+        """The memory before any token."""
+
+    @abstractmethod
+    def read(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> Reading:
+        """Score T tokens by every part."""
+
+    @abstractmethod
+    def step(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> tuple[LogProbs, CachedState]:
+        """Read T tokens; the mixed distribution of the next one."""
+
+    @abstractmethod
+    def with_parts(self, kept: Sequence[int], weights: Float64[np.ndarray, "rows kept_and_one"] | None) -> "Cache":
+        """The cache with only those parts, numbered from 0, and other weights; equal ones if there are none."""
+
+    @abstractmethod
+    def describe(self) -> list[str]:
+        """One line for each part: what it is, as people say it."""
+
+
+class Cached(LanguageModel):
+    """A model that expects what was said lately to be said again.
+
+    Args:
+        model: Any language model.
+        cache: How to remember; by default a `HiddenCache` for neural models and a `CountCache` for others, with weights that
+            suit news text. `malmoi.evaluation.caching.tune_cache` finds better ones on a text.
+    """
+
+    def __init__(self, model: LanguageModel, cache: Cache | None = None) -> None:
+        self.model, self.cache = model, default_cache(model) if cache is None else cache
+        self.vocab_size = model.vocab_size
+
+    def start(self, batch_size: int = 1) -> CachedState:
+        return CachedState(self.model.start(batch_size), self.cache.start(batch_size))
+
+    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, CachedState]:
+        assert isinstance(state, CachedState)
+        return self.cache.step(self.model, token_ids, state)
+
+    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], CachedState]:
+        assert isinstance(state, CachedState)
+        found = self.cache.read(self.model, token_ids, state)
+        mixed = log_mix(list(np.moveaxis(found.log_probs, -1, 0)), self.cache.weights[found.rows])
+        return mixed, found.state
+
+
+def default_cache(model: LanguageModel) -> Cache:
+    """The usual kind of cache for a model."""
+    if hasattr(model, "predictors"):
+        from malmoi.models.combined.hidden_cache import usual_cache
+
+        return usual_cache(model)
+    from malmoi.models.combined.count_cache import CountCache
+
+    return CountCache()
+
+
+def possible_weights(
+    weights: Float64[np.ndarray, "rows parts"], possible: Bool[np.ndarray, "rows parts"]
+) -> Float64[np.ndarray, "rows parts"]:
+    """The weights with 0 where they must be, each row scaled to sum to 1 again; the model takes what nobody else may have."""
+    kept = np.where(possible, weights, 0.0)
+    kept[:, 0] += kept.sum(axis=1) == 0
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True))

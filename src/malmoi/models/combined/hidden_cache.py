@@ -1,0 +1,173 @@
+"""A cache of hidden vectors: what came next when the network's state looked like it looks now.
+
+    P(w) ~ sum over i of exp(theta h . h_i) 1[x_i = w]
+
+h is the vector from which the softmax predicts the next token, and h_i that from which it predicted the token x_i, for each of
+the last `window` tokens. A theta of 0 is a plain unigram cache; the larger it is, the more the states must agree.
+
+Source: Grave, Joulin & Usunier 2017 (arXiv:1612.04426), equations 3 to 5, with linear interpolation.
+
+Shapes: B sequences side by side, T tokens each, H hidden width, S pairs remembered, V vocab_size, M thetas.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64, Integer
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from malmoi.errors import ConfigError
+from malmoi.models.combined.cached import Cache, CachedState, Reading, possible_weights
+from malmoi.models.combined.interpolated import checked_weights, log_mix
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
+from malmoi.models.neural import NeuralLanguageModel
+from malmoi.text.vocabulary import EOS
+
+BLOCK = (
+    128  # tokens whose agreement with all that is remembered is held at a time: it should stay in the processor's cache
+)
+USUAL_SHARPNESS = 7.0  # theta times the mean squared length of a vector
+PROBE_TOKENS = 256
+LONGEST_WINDOW = 100_000  # pairs
+
+
+@dataclass(frozen=True)
+class Pairs(State):
+    """The last vectors of each sequence, and the tokens that were predicted from them."""
+
+    vectors: Float[Tensor, "batch pairs hidden"]
+    ids: Int64[Tensor, "batch pairs"]
+
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "Pairs":
+        index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.ids.device)
+        return Pairs(self.vectors[index], self.ids[index])
+
+
+class HiddenCache(Cache):
+    """The continuous cache, for a `NeuralLanguageModel`.
+
+    Args:
+        thetas: How much agreement counts; several are several parts, M of them.
+        weights: (1 + M,), the model first: as soon as anything is remembered.
+        window: How many pairs are remembered.
+
+    Raises:
+        ConfigError: If an argument cannot be used.
+    """
+
+    def __init__(
+        self, thetas: Sequence[float | int] = (0.3,), weights: ArrayLike | None = None, *, window: int = 2000
+    ) -> None:
+        if not thetas or not all(0 <= theta < math.inf for theta in thetas):
+            raise ConfigError(
+                f"theta={', '.join(f'{theta:g}' for theta in thetas) or 'nothing'} cannot be used. One or more numbers of "
+                "at least 0 were expected: try 0.3."
+            )
+        if not 1 <= window <= LONGEST_WINDOW:
+            raise ConfigError(
+                f"window={window} vectors cannot be remembered. From 1 to {LONGEST_WINDOW:,} were expected: try 2000."
+            )
+        self.thetas, self.window = tuple(float(theta) for theta in thetas), window
+        n_parts = len(self.thetas)
+        usual = [0.9] + [0.1 / n_parts] * n_parts
+        rows = checked_weights(usual if weights is None else weights, 1 + n_parts, 2)
+        self.possible = np.array(
+            [[True] + [False] * n_parts, [True] * (1 + n_parts)]
+        )  # nothing remembered yet; something
+        self.weights = possible_weights(rows, self.possible)
+
+    def start(self, batch_size: int) -> Pairs:
+        return Pairs(torch.zeros(batch_size, 0, 0), torch.zeros(batch_size, 0, dtype=torch.int64))
+
+    @torch.inference_mode()
+    def read(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> Reading:
+        vectors, inner = _neural(model).predictors(token_ids, state.inner)
+        pairs = _joined(state, vectors, token_ids)
+        n_before, n_tokens = pairs.ids.shape[1] - token_ids.shape[1], token_ids.shape[1]
+        log_probs = np.empty((*token_ids.shape, 1 + len(self.thetas)))
+        log_probs[:, :, 0] = _neural(model).score_vectors(vectors, token_ids)
+        for b, begin in itertools.product(range(len(token_ids)), range(0, n_tokens, BLOCK)):
+            end = min(begin + BLOCK, n_tokens)
+            first = max(0, n_before + begin - self.window)  # nothing older is within reach of this block
+            keys, ids = pairs.vectors[b, first : n_before + end], pairs.ids[b, first : n_before + end]
+            products = vectors[b, begin:end] @ keys.t()  # (t, S)
+            place = n_before - first + torch.arange(begin, end, device=ids.device)[:, None]
+            key = torch.arange(len(ids), device=ids.device)
+            is_out_of_reach = (key >= place) | (key < place - self.window)
+            is_target = ids == pairs.ids[b, n_before + begin : n_before + end, None]
+            for k, theta in enumerate(self.thetas):
+                shares = (theta * products).masked_fill_(is_out_of_reach, -math.inf).softmax(dim=1)
+                log_probs[b, begin:end, 1 + k] = _log(
+                    (shares * is_target).sum(dim=1).nan_to_num(0.0)
+                )  # NaN: no key at all
+        rows = np.minimum(n_before + np.arange(n_tokens), 1)
+        return Reading(log_probs, np.tile(rows, (len(token_ids), 1)), CachedState(inner, self._last_of(pairs)))
+
+    @torch.inference_mode()
+    def step(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> tuple[LogProbs, CachedState]:
+        vectors, inner = _neural(model).predictors(token_ids, state.inner)
+        pairs = self._last_of(_joined(state, vectors, token_ids))
+        log_probs, _ = model.step(token_ids[:, :0], inner)
+        after = CachedState(inner, pairs)
+        if not pairs.ids.shape[1]:
+            return log_probs, after
+        products = torch.einsum("bsh,bh->bs", pairs.vectors, inner.top)  # (B, S)
+        parts = [log_probs]
+        for theta in self.thetas:
+            shares = torch.softmax((theta * products).double(), dim=1)
+            recalled = shares.new_zeros(log_probs.shape).scatter_add_(1, pairs.ids, shares)
+            parts.append(_log(recalled))
+        return log_mix(parts, self.weights[1]), after
+
+    def with_parts(
+        self, kept: Sequence[int], weights: Float64[np.ndarray, "rows kept_and_one"] | None
+    ) -> "HiddenCache":
+        return HiddenCache([self.thetas[k] for k in kept], weights, window=self.window)
+
+    def describe(self) -> list[str]:
+        return [f"states that agree, theta {theta:g}" for theta in self.thetas]
+
+    def _last_of(self, pairs: Pairs) -> Pairs:
+        if pairs.ids.shape[1] <= self.window:
+            return pairs
+        return Pairs(pairs.vectors[:, -self.window :].clone(), pairs.ids[:, -self.window :].clone())
+
+
+def _neural(model: LanguageModel) -> NeuralLanguageModel:
+    if not isinstance(model, NeuralLanguageModel):
+        raise ConfigError(
+            f"A cache of hidden vectors cannot be put around a {type(model).__name__}. A neural model was expected: use "
+            "CountCache for other models."
+        )
+    return model
+
+
+def _joined(state: CachedState, vectors: Tensor, token_ids: TokenIds) -> Pairs:
+    """What is remembered with the new tokens after it."""
+    pairs = state.memory
+    assert isinstance(pairs, Pairs)
+    ids = torch.from_numpy(np.ascontiguousarray(token_ids, dtype=np.int64)).to(vectors.device)
+    if not pairs.ids.shape[1]:
+        return Pairs(vectors, ids)
+    return Pairs(torch.cat([pairs.vectors, vectors], dim=1), torch.cat([pairs.ids, ids], dim=1))
+
+
+def mean_square(model: LanguageModel, token_ids: TokenIds) -> float:
+    """The mean squared length of the vectors that the tokens are predicted from: what makes a theta large or small."""
+    vectors, _ = _neural(model).predictors(token_ids, model.start(len(token_ids)))
+    return max(float(vectors.double().square().sum(dim=-1).mean()), 1e-6)
+
+
+def usual_cache(model: LanguageModel) -> HiddenCache:
+    """A cache with a theta that fits the length of the model's vectors; the first words of its vocabulary show it."""
+    probe = np.arange(EOS + 1, min(model.vocab_size, EOS + 1 + PROBE_TOKENS))[None]
+    return HiddenCache([USUAL_SHARPNESS / mean_square(model, probe)])
+
+
+def _log(probs: Tensor) -> Float64[np.ndarray, "..."]:
+    return np.asarray(probs.double().log().cpu().numpy())
