@@ -6,12 +6,17 @@ from malmoi._version import __version__
 from malmoi.errors import ConfigError, DataError, MalmoiError, MissingExtraError, RunError, TrainingError
 
 if TYPE_CHECKING:
-    from malmoi.api import Run, load, train
+    from malmoi.api import Run, import_arpa, load, train
+    from malmoi.comparison.compare import compare
+    from malmoi.comparison.ladder import ladder
+    from malmoi.models.combined import Cached, Interpolated
     from malmoi.text.sources import TextSource
 
 __all__ = [
+    "Cached",
     "ConfigError",
     "DataError",
+    "Interpolated",
     "MalmoiError",
     "MissingExtraError",
     "Run",
@@ -19,11 +24,24 @@ __all__ = [
     "TextSource",
     "TrainingError",
     "__version__",
+    "compare",
+    "import_arpa",
+    "ladder",
     "load",
     "train",
 ]
 
-_HOMES = {"Run": "malmoi.api", "load": "malmoi.api", "train": "malmoi.api", "TextSource": "malmoi.text.sources"}
+_HOMES = {
+    "Run": "malmoi.api",
+    "import_arpa": "malmoi.api",
+    "load": "malmoi.api",
+    "train": "malmoi.api",
+    "compare": "malmoi.comparison.compare",
+    "ladder": "malmoi.comparison.ladder",
+    "TextSource": "malmoi.text.sources",
+    "Cached": "malmoi.models.combined",
+    "Interpolated": "malmoi.models.combined",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -143,6 +143,12 @@ class Run:
 
         return score_lines(self.model, self.tokenizer, lines)
 
+    def export(self, out: str | Path, to: str = "arpa") -> Path:
+        """Write the model as a file that other programs read, and give its path; see malmoi.interop.exchange."""
+        from malmoi.interop.exchange import export_run
+
+        return export_run(self.folder, out, to)
+
 
 def load(folder: str | Path, device: str = "cpu") -> Run:
     """The run in that folder."""
@@ -172,6 +178,19 @@ def train(
 
     request: dict[str, Any] = {"rung": rung, "text": text, "out": out, **options}
     return Run(train_run(request, reporter), device=str(options.get("device", "cpu")))
+
+
+def import_arpa(path: str | Path, out: str | Path, *, tokenizer_from: str | Path | None = None) -> Run:
+    """Make a run out of an ARPA file and return it.
+
+    Args:
+        path: The file, plain or packed with gzip.
+        out: The run folder to make.
+        tokenizer_from: A run whose tokenizer split the text of the model; without it, its words are the vocabulary.
+    """
+    from malmoi.interop.exchange import import_run
+
+    return Run(import_run(path, out, tokenizer_from=tokenizer_from))
 
 
 def as_source(text: Any) -> Any:

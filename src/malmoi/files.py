@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from malmoi.errors import MalmoiError, RunError, TrainingError
 
 _TEMPORARY = ".malmoi-"
@@ -166,11 +164,11 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "malmoi"
 
 
-def release_pages(*arrays: np.ndarray) -> None:
+def release_pages(*arrays: Any) -> None:
     """Let go of the memory behind arrays that are mapped from files, which keep the content; other arrays stay as they are."""
     for array in arrays:
         owner: Any = array
-        while isinstance(owner, np.ndarray):
+        while hasattr(owner, "base"):  # a NumPy array, seen through views
             owner = owner.base
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             owner.madvise(mmap.MADV_DONTNEED)

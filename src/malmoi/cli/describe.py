@@ -74,7 +74,13 @@ def _run_facts(
 
     rung = RUNGS.get(config.family)
     yield "family", f"{config.family}{f': {rung.summary}' if rung else ''}"
-    yield "parameters", "no weights saved yet" if parameters is None else f"{parameters:,} ({size(files[MODEL_FILE])})"
+    if "ngrams" in config.figures:
+        told = " + ".join(f"{count:,}" for count in config.figures["ngrams"])
+        yield "n-grams", f"{told} of length 1, 2, ... ({size(files[MODEL_FILE])})"
+    elif parameters is None:
+        yield "parameters", "no weights saved yet"
+    else:
+        yield "parameters", f"{parameters:,} ({size(files[MODEL_FILE])})"
     yield "model", ", ".join(f"{name}={value}" for name, value in config.model.items())
     tokenizer = config.tokenizer
     if tokenizer:

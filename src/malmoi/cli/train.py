@@ -24,6 +24,7 @@ PLANNED = {  # fields that malmoi.training.planner fills in when they are left o
     *("embed_dim", "hidden_size", "dropout_input", "dropout_hidden", "dropout_output"),
     *("batch_size", "window", "optimiser", "learning_rate", "precision", "evaluate_every"),
 }
+STEPWISE = {"budget", "epochs", "device", "resume"}  # options that a rung which counts has no use for
 TEXT, RUN, MODEL, TRAINING = (
     Group(name, sort_key=place) for place, name in enumerate(("Text", "Run", "Model", "Training"), start=1)
 )
@@ -104,8 +105,13 @@ def _command(rung: Rung | None) -> Callable[..., None]:
         for parameter in (*_flags(candidate.config, MODEL), *_flags(settings_of(candidate), TRAINING)):
             if parameter.name not in known:
                 flags.setdefault(parameter.name, parameter)
+    hidden = Parameter(show=False)
+    if rung is not None and rung.counts:  # taken, so that one command line fits every rung, or refused with a reason
+        common = [
+            option.replace(annotation=Annotated[option.annotation, hidden]) if option.name in STEPWISE else option
+            for option in common
+        ]
     if rung is None:  # the help of a rung lists them
-        hidden = Parameter(show=False)
         flags = {name: flag.replace(annotation=Annotated[flag.annotation, hidden]) for name, flag in flags.items()}
     about = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.", show=rung is not None)
     words = inspect.Parameter("text", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, about])

@@ -104,6 +104,11 @@ class Tokenizer:
             self._check(token_id)
         return self._codec.decode(ids)
 
+    @property
+    def pieces(self) -> list[str]:
+        """The token of each id as tokenizer.json spells it."""
+        return list(self._vocabulary.pieces)
+
     def token(self, token_id: int | np.integer) -> str:
         """How a person sees one token in a table: ␣ is a space, ⏎ the end of a line, <0xEA> a byte of a character.
 
