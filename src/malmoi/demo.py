@@ -1,8 +1,8 @@
 """The tour of `malmoi demo`: a small model of text that is on the machine already, and what it is worth.
 
 English is the Python reference that ships inside CPython (`pydoc_data.topics`). Korean are the translated messages that
-programs bring along (gettext catalogues, *.mo). A twentieth of the text is held out, never shown to the model; it is
-scored by the model and by two baselines: one that knows nothing, one that knows how often each token occurs.
+programs bring along (gettext catalogues, *.mo). A twentieth of the text is held out, never shown to a model. The tour ends
+in a small ladder on it: a model that knows nothing, token counts, an n-gram model, the LSTM, and n-grams and LSTM together.
 """
 
 import codecs
@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from malmoi.errors import DataError, MalmoiError
 
 if TYPE_CHECKING:
+    from malmoi.comparison.outcome import Comparison
     from malmoi.generation.completion import NextToken
     from malmoi.training.progress import Reporter
 
 Language = Literal["en", "ko"]
 COMMAND = "malmoi demo"  # what the command in config.json begins with, so that only a demo's own run is ever replaced
+LADDER = "ladder"  # the folder, inside that of the run, where the small ladder and its report are
 HELD_OUT, BLOCK = 20, 20  # one block of lines in 20, each of 20 lines
 FEWEST_LINES = 100
 ENOUGH_KOREAN = 150_000  # bytes
@@ -66,7 +68,8 @@ class Tour:
     """What the tour found."""
 
     folder: Path
-    figures: dict[str, Figures]  # "untrained", "unigram" and "lstm"
+    figures: dict[str, Figures]  # "untrained", "unigram", "ngram", "lstm" and "ngram+lstm"
+    ladder: "Comparison"  # of these
     next_words: "dict[str, list[NextToken]]"  # context -> likeliest next words
     prompt: str
     sample: str
@@ -92,53 +95,65 @@ def run_tour(
     budget: str,
     out: str | Path,
     reporter: "Reporter",
+    ladder_reporter: "Reporter | None" = None,
     command: str = COMMAND,
     started: float | None = None,
+    lang: Language = "en",
 ) -> Tour:
-    """Train an LSTM on the corpus, then score, predict and generate with it.
+    """Train an LSTM on the corpus, predict and generate with it, and climb a small ladder to it.
 
     Args:
         budget: Training time, as 90s.
         out: The run folder. A run that an earlier tour made there is replaced, anything else is not touched.
+        reporter: Told how training goes.
+        ladder_reporter: Told how the ladder goes.
         command: What was typed, for the model card; it begins with COMMAND.
         started: When the command began, by time.monotonic().
+        lang: Language of the ladder's report.
     """
     from malmoi.api import Run
-    from malmoi.data.tokens import encode_to_disk
-    from malmoi.evaluation.perplexity import evaluate
-    from malmoi.models.baselines import UniformModel, UnigramModel
+    from malmoi.comparison.ladder import ladder
     from malmoi.text.sources import TextSource
     from malmoi.training.pipeline import train
 
     started = time.monotonic() if started is None else started
-    train_text, test_text = TextSource.from_texts(corpus.train), TextSource.from_texts(corpus.test)
     remove_earlier_tour(Path(out))
+    learnt, watched = every_twentieth(corpus.train)
+    texts: dict[str, Any] = {
+        "text": TextSource.from_texts(learnt),
+        "valid": TextSource.from_texts(watched),
+        "test": TextSource.from_texts(corpus.test),
+    }
     request = {
         "rung": "lstm",
-        "text": train_text,
-        "test": test_text,
+        **texts,
         "out": str(out),
         "budget": budget,
         "command": command,
         "started": started,
     }
     run = Run(train(request, reporter))
-    tokenizer = run.tokenizer
-    ids = encode_to_disk(train_text, tokenizer).view()
-    models = {
-        "untrained": UniformModel(tokenizer.vocab_size),
-        "unigram": UnigramModel.fit(ids.read(0, len(ids)), tokenizer.vocab_size),
-        "lstm": run.model,
-    }
-    held_out = encode_to_disk(test_text, tokenizer)
-    figures = {}
-    for name, model in models.items():
-        result = evaluate(model, tokenizer, held_out)
-        figures[name] = Figures(result.bits_per_byte, result.perplexity)
     prompt = corpus.contexts[0]
-    length = 200 if tokenizer.kind in ("char", "jamo") else 60
+    found = ladder(
+        **texts,
+        rungs=("uniform", "unigram", "ngram", "lstm", "ngram+lstm"),
+        runs={"lstm": run.folder},
+        tokenizer_from=run.folder,
+        out=run.folder / LADDER,
+        prompt=prompt or None,
+        lang=lang,
+        measure_memory=False,
+        reporter=ladder_reporter,
+        command=command,
+    )
+    names = {"uniform": "untrained"}
+    figures = {
+        names.get(model.name, model.name): Figures(model.bits_per_byte, model.evaluation.perplexity)
+        for model in found.models
+    }
+    length = 200 if run.tokenizer.kind in ("char", "jamo") else 60
     sample = run.generate(prompt, max_tokens=length, temperature=0.7, top_p=0.95, seed=1)[0]
-    return Tour(run.folder, figures, {c: run.next(c, 5) for c in corpus.contexts}, prompt, sample)
+    return Tour(run.folder, figures, found, {c: run.next(c, 5) for c in corpus.contexts}, prompt, sample)
 
 
 def remove_earlier_tour(folder: Path) -> None:
@@ -166,12 +181,17 @@ def hold_out(lines: Sequence[str]) -> tuple[list[str], list[str]]:
             f"The text has {len(lines):,} lines. The demo needs at least {FEWEST_LINES:,}, to learn from some and be "
             "tested on others. Give it a longer text: malmoi demo --text FILE"
         )
+    return every_twentieth(lines)
+
+
+def every_twentieth(lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(all lines but every twentieth block of neighbours, the lines of those blocks)."""
     block = max(1, min(BLOCK, len(lines) // (2 * HELD_OUT)))
-    train: list[str] = []
-    test: list[str] = []
+    kept: list[str] = []
+    taken: list[str] = []
     for place, line in enumerate(lines):
-        (test if place // block % HELD_OUT == HELD_OUT // 2 else train).append(line)
-    return train, test
+        (taken if place // block % HELD_OUT == HELD_OUT // 2 else kept).append(line)
+    return kept, taken
 
 
 def frequent_contexts(lines: Iterable[str], n: int = 3) -> tuple[str, ...]:
@@ -302,6 +322,7 @@ def to_dict(tour: Tour) -> dict[str, Any]:
     return {
         "run": str(tour.folder),
         "figures": {name: vars(figures) for name, figures in tour.figures.items()},
+        "ladder": tour.ladder.to_dict(),
         "next": {context: [row._asdict() for row in rows] for context, rows in tour.next_words.items()},
         "prompt": tour.prompt,
         "sample": tour.sample,

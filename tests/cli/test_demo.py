@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from comparisons import comparison
 from conftest import LINES, Malmoi
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +135,7 @@ def test_contexts_are_the_most_frequent_pairs() -> None:
 TOUR = Tour(
     folder=Path("runs/demo-en"),
     figures={"untrained": Figures(4.0, 2000.0), "unigram": Figures(2.5, 400.0), "lstm": Figures(1.0, 50.5)},
+    ladder=comparison(uniform=4.0, unigram=2.5, lstm=1.0),
     next_words={"the": [NextToken("cat", 0.5), NextToken("개", 0.25)]},
     prompt="the",
     sample=" cat\nsat",
@@ -159,8 +161,9 @@ def test_the_tour_in_english(malmoi: Malmoi, tours: list[dict[str, Any]]) -> Non
     assert (tours[0]["budget"], tours[0]["out"]) == ("90s", Path("runs/demo-en"))
     assert err.startswith("The text: the Python reference, which every Python brings along.")
     assert "reads it for 90s." in err
-    assert "lstm: has read the text\t1.0000\t50.50\n" in out
-    assert "the lstm needs 25% of what the untrained model needs" in out
+    assert "What each idea buys, in bits per byte of the held-out text\nmodel\tbits per byte\t" in out
+    assert "\nlstm\t1.00\t1.5 s\t3.0 kB\t0.20\t−1.50  a memory that chooses what to keep\n" in out
+    assert "the lstm needs 25% of what the untrained model (uniform) needs" in out
     assert "After “the” comes\nword\tprobability\ncat\t0.500000\n개\t0.250000\n" in out
     assert "A sample\nthe cat\nsat\n" in out
     assert '  malmoi next runs/demo-en "the"\n' in out
@@ -175,7 +178,7 @@ def test_the_tour_in_korean_speaks_korean(malmoi: Malmoi, tours: list[dict[str, 
     assert (tours[0]["budget"], tours[0]["out"]) == ("2m", "x")
     assert f"글: 주신 글 {text}. 배울 글 190줄, 시험용으로 떼어 둔 글 10줄" in err
     assert "2분 동안" in err
-    assert "모형\t바이트당 비트\t퍼플렉서티\n" in out
+    assert "모델\t바이트당 비트\t학습 시간\t" in out
     assert "‘the’ 다음에 올 말\n낱말\t확률\n" in out
     assert "이제 이렇게 해 보세요:\n" in out
 
@@ -209,6 +212,9 @@ def test_a_real_tour_leaves_a_run_that_the_next_one_replaces(malmoi: Malmoi, cor
     assert figures["untrained"] > figures["unigram"] > 0
     assert figures["lstm"] > 0  # how good it is, the clock decides
     assert len(report["next"]) == 3
+    assert [step["name"] for step in report["ladder"]["steps"]] == ["uniform", "unigram", "ngram", "lstm", "ngram+lstm"]
+    assert report["ladder"]["failures"] == []
+    assert (in_folder / "runs/tour/ladder/report.html").is_file()
     assert report["sample"]
     config = read_config(in_folder / "runs/tour")
     assert config.command == f"malmoi demo --text {corpus} --budget 6s --out runs/tour --json"

@@ -30,7 +30,7 @@ def test_a_run_becomes_a_file_and_the_file_the_same_run(malmoi: Malmoi, ngram_ru
     assert code == 0
     before, after = package.load(ngram_run), package.load(folder)
     assert after.config.family == "ngram"
-    assert after.tokenizer.pieces == before.tokenizer.pieces
+    assert after.tokenizer.all_tokens == before.tokenizer.all_tokens
     counts = before.model.tables.level_counts()  # type: ignore[attr-defined]
     assert out == f"run\t{folder}\nn-grams\t{' + '.join(map(str, counts))}\n"
     assert err == f'Try it:  malmoi next {folder} "..."\n'
@@ -92,7 +92,7 @@ def test_subwords_come_back_with_their_tokenizer(malmoi: Malmoi, kind: str, tmp_
     assert words.kind == "word"
     if kind != "bpe":
         assert "▁" in path.read_text(encoding="utf-8")
-        assert any("%20" in piece for piece in words.pieces)
+        assert any("%20" in piece for piece in words.all_tokens)
 
 
 def test_the_same_from_python(ngram_run: Path, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
-from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, Words, emit, note, number, print_table
+from malmoi.cli.compare import SeveralRuns, print_ladder
+from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, Words, emit, note, print_table
 from malmoi.cli.options import Json
 from malmoi.cli.use import print_next_words
+from malmoi.comparison.language import Teller
 from malmoi.demo import Corpus, Language, Tour, corpus, run_tour, to_dict
 
 
@@ -21,8 +23,6 @@ class Script(NamedTuple):
     corpus: str
     plan: str
     units: dict[str, str]  # of a budget
-    columns: tuple[str, str, str]
-    models: dict[str, str]
     comparison: str
     explanation: str
     next_title: str
@@ -37,16 +37,10 @@ IN_ENGLISH = Script(
     sources="the Python reference, which every Python brings along",
     given="your text {}",
     corpus="The text: {}. {:,} lines to learn from, {:,} held out for the test, {:,} kB in all.",
-    plan="An LSTM language model reads it for {}. Then come a comparison, predictions and a sample.",
+    plan="An LSTM language model reads it for {}. Then come predictions, a sample, and a small ladder that leads to it.",
     units={},
-    columns=("model", "bits per byte", "perplexity"),
-    models={
-        "untrained": "untrained: every token as likely as any other",
-        "unigram": "unigram: knows how often each token occurs",
-        "lstm": "lstm: has read the text",
-    },
-    comparison="What it learnt, on the held-out text",
-    explanation="Fewer bits are better: the lstm needs {:.0%} of what the untrained model needs for the same text.",
+    comparison="What each idea buys, in bits per byte of the held-out text",
+    explanation="Fewer bits are better: the lstm needs {:.0%} of what the untrained model (uniform) needs for the same text.",
     next_title="After “{}” comes",
     next_columns=("word", "probability"),
     sample="A sample",
@@ -64,16 +58,10 @@ IN_KOREAN = Script(
     sources="이 컴퓨터의 프로그램들에 들어 있는 한국어 메시지",
     given="주신 글 {}",
     corpus="글: {}. 배울 글 {:,}줄, 시험용으로 떼어 둔 글 {:,}줄, 모두 {:,} kB.",
-    plan="{} 동안 글을 토큰으로 나누고 LSTM 언어 모형이 읽게 합니다. 그다음 비교하고, 예측하고, 글을 지어 봅니다.",
+    plan="{} 동안 글을 토큰으로 나누고 LSTM 언어 모델이 읽게 합니다. 그다음 예측하고, 글을 짓고, 작은 사다리를 오릅니다.",
     units={"s": "초", "m": "분", "h": "시간"},
-    columns=("모형", "바이트당 비트", "퍼플렉서티"),
-    models={
-        "untrained": "배우지 않은 모형: 모든 토큰이 똑같이 나올 법함",
-        "unigram": "유니그램: 토큰마다 얼마나 자주 나오는지만 앎",
-        "lstm": "lstm: 글을 읽음",
-    },
-    comparison="무엇을 배웠나 (떼어 둔 글에서)",
-    explanation="비트가 적을수록 좋습니다. lstm은 같은 글에 배우지 않은 모형의 {:.0%}만 씁니다.",
+    comparison="생각 하나하나가 무엇을 벌어 주나 (떼어 둔 글 1바이트당 비트)",
+    explanation="비트가 적을수록 좋습니다. lstm은 같은 글에 배우지 않은 모델(uniform)의 {:.0%}만 씁니다.",
     next_title="‘{}’ 다음에 올 말",
     next_columns=("낱말", "확률"),
     sample="지어 본 글",
@@ -104,18 +92,25 @@ def demo(
 ) -> None:
     script = SCRIPTS[lang]
     chosen = corpus(lang, text)
-    with ConsoleReporter(script.progress, shows_stages=lang == "en") as reporter:
+    with ConsoleReporter(script.progress, shows_stages=lang == "en") as reporter, SeveralRuns(lang) as second:
         _introduce(script, chosen, text, budget)
+        folder = out or Path("runs") / f"demo-{lang}"
+        options: dict[str, Any] = {
+            "budget": budget,
+            "out": folder,
+            "command": command,
+            "started": started,
+            "lang": lang,
+        }
         try:
-            folder = out or Path("runs") / f"demo-{lang}"
-            tour = run_tour(chosen, budget=budget, out=folder, reporter=reporter, command=command, started=started)
+            tour = run_tour(chosen, reporter=reporter, ladder_reporter=second, **options)
         except KeyboardInterrupt:
             reporter.finished()
             raise KeyboardInterrupt(script.interrupted) from None
     if json:
         emit(to_dict(tour))
     else:
-        _show(script, tour)
+        _show(script, tour, Teller(lang))
 
 
 def _introduce(script: Script, chosen: Corpus, text: str | None, budget: str) -> None:
@@ -125,19 +120,15 @@ def _introduce(script: Script, chosen: Corpus, text: str | None, budget: str) ->
     note("")
 
 
-def _show(script: Script, tour: Tour) -> None:
-    rows = [
-        [script.models[name], number(figures.bits_per_byte, 4), number(figures.perplexity)]
-        for name, figures in tour.figures.items()
-    ]
-    print()
-    print_table(script.columns, rows, title=script.comparison)
-    print(script.explanation.format(tour.figures["lstm"].bits_per_byte / tour.figures["untrained"].bits_per_byte))
+def _show(script: Script, tour: Tour, tell: Teller) -> None:
     for context, words in tour.next_words.items():
         print()
         shown = [(word.text, word.probability) for word in words]
         print_next_words(shown, *script.next_columns, title=script.next_title.format(context))
     print()
     print_table((script.sample,), [(line,) for line in f"{tour.prompt}{tour.sample}".split("\n")])
+    print()
+    print_ladder(tour.ladder, tell, title=script.comparison)
+    print(script.explanation.format(tour.figures["lstm"].bits_per_byte / tour.figures["untrained"].bits_per_byte))
     print()
     print(script.try_next.format(run=shlex.quote(str(tour.folder)), context=tour.prompt))

@@ -22,7 +22,7 @@ from malmoi.training.settings import settings_of
 
 PLANNED = {  # fields that malmoi.training.planner fills in when they are left out
     *("embed_dim", "hidden_size", "dropout_input", "dropout_hidden", "dropout_output"),
-    *("batch_size", "window", "optimiser", "learning_rate", "precision", "evaluate_every"),
+    *("batch_size", "window", "optimiser", "learning_rate", "layer_rate", "precision", "evaluate_every"),
 }
 STEPWISE = {"budget", "epochs", "device", "resume"}  # options that a rung which counts has no use for
 TEXT, RUN, MODEL, TRAINING = (

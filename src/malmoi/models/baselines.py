@@ -53,7 +53,12 @@ class UnigramModel(LanguageModel):
                 f"The ids go up to {len(counts) - 1}, but vocab_size={vocab_size}. Ids from 0 to {vocab_size - 1} were "
                 "expected: pass the vocab_size of the tokenizer that made them."
             )
-        return cls(np.log((counts + 1) / (counts.sum() + vocab_size)))
+        return cls.from_counts(counts)
+
+    @classmethod
+    def from_counts(cls, counts: Integer[np.ndarray, " vocab"]) -> "UnigramModel":
+        """The same from how often each token id occurs."""
+        return cls(np.log((counts + 1) / (counts.sum() + len(counts))))
 
     def start(self, batch_size: int = 1) -> State:
         return NoMemory(batch_size)

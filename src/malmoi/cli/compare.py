@@ -1,0 +1,231 @@
+"""`malmoi compare` and `malmoi ladder`: models side by side, and what each idea bought."""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, duration, emit, note, number, print_table, size
+from malmoi.cli.options import Device, Encoding, Json, TextField, TextUnit, TokenizerKind
+from malmoi.comparison.language import Language, Teller
+from malmoi.training.progress import StepReport
+
+if TYPE_CHECKING:
+    from malmoi.comparison.outcome import Comparison, Step
+
+LONGEST = 160  # characters shown of a line
+TEXT = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.")
+VALID = Parameter(help="Text to watch training on.", show_default="a twentieth of TEXT")
+TEST = Parameter(help="Text that all are judged on.", show_default="another twentieth")
+OUT = Parameter(
+    help="Folder of the runs and results; the same command goes on with what is missing.", show_default="runs/VERB-TEXT"
+)
+REPORT = Parameter(help="The report to write, one HTML file.", show_default="report.html in --out")
+TOKENIZER = Parameter(help="What a token is, for all of them.", show_default="planned")
+TOKENIZER_FROM = Parameter(help="Take the tokenizer of this run as it is.", show_default=False)
+VOCAB_SIZE = Parameter(help="Most tokens the vocabulary may have.", show_default="planned")
+PROMPT = Parameter(help="What each model continues.", show_default="from the test text")
+STEPS = Parameter(help="Updates of each rung that is trained, instead of a budget.")
+SEED = Parameter(help="Of training, continuations and resampling.")
+LANG = Parameter(help="Language of the report and the table.")
+
+
+def compare(
+    *text: Annotated[str, TEXT],
+    rungs: Annotated[
+        str,
+        Parameter(
+            help="Who takes part, with commas between: uniform, unigram, rungs, rung:tokenizer, runs/NAME, ngram+lstm."
+        ),
+    ],
+    budget: Annotated[
+        str | None, Parameter(help="Training time of each rung that is trained, as 10m.", show_default="10m")
+    ] = None,
+    steps: Annotated[int | None, STEPS] = None,
+    valid: Annotated[str | None, VALID] = None,
+    test: Annotated[str | None, TEST] = None,
+    report: Annotated[str | None, REPORT] = None,
+    out: Annotated[str | None, OUT] = None,
+    tokenizer: Annotated[TokenizerKind | None, TOKENIZER] = None,
+    tokenizer_from: Annotated[str | None, TOKENIZER_FROM] = None,
+    vocab_size: Annotated[int | None, VOCAB_SIZE] = None,
+    prompt: Annotated[str | None, PROMPT] = None,
+    seed: Annotated[int, SEED] = 0,
+    lang: Annotated[Language, LANG] = "en",
+    field: TextField = None,
+    encoding: Encoding = "utf-8",
+    unit: TextUnit = "lines",
+    device: Device = "cpu",
+    json: Json = False,
+    command: Annotated[str, Parameter(parse=False)],
+) -> None:
+    from malmoi.comparison.compare import compare as run
+
+    with SeveralRuns(lang) as reporter:
+        found = run(
+            list(text),
+            rungs.split(","),
+            budget=budget,
+            steps=steps,
+            valid=valid,
+            test=test,
+            report=report,
+            out=out,
+            tokenizer=tokenizer,
+            tokenizer_from=tokenizer_from,
+            vocab_size=vocab_size,
+            prompt=prompt,
+            seed=seed,
+            lang=lang,
+            field=field,
+            encoding=encoding,
+            unit=unit,
+            device=device,
+            reporter=reporter,
+            command=command,
+        )
+    if json:
+        emit(found.to_dict())
+        return
+    print_comparison(found, Teller(lang))
+
+
+def ladder(
+    *text: Annotated[str, TEXT],
+    budget: Annotated[str | None, Parameter(help="Time for the whole ladder, as 20m.", show_default="20m")] = None,
+    steps: Annotated[int | None, STEPS] = None,
+    valid: Annotated[str | None, VALID] = None,
+    test: Annotated[str | None, TEST] = None,
+    report: Annotated[str | None, REPORT] = None,
+    out: Annotated[str | None, OUT] = None,
+    tokenizer: Annotated[TokenizerKind | None, TOKENIZER] = None,
+    tokenizer_from: Annotated[str | None, TOKENIZER_FROM] = None,
+    vocab_size: Annotated[int | None, VOCAB_SIZE] = None,
+    prompt: Annotated[str | None, PROMPT] = None,
+    seed: Annotated[int, SEED] = 0,
+    lang: Annotated[Language, LANG] = "en",
+    field: TextField = None,
+    encoding: Encoding = "utf-8",
+    unit: TextUnit = "lines",
+    device: Device = "cpu",
+    json: Json = False,
+    started: Annotated[float, Parameter(parse=False)],
+    command: Annotated[str, Parameter(parse=False)],
+) -> None:
+    from malmoi.comparison.ladder import ladder as climb
+
+    with SeveralRuns(lang) as reporter:
+        found = climb(
+            list(text),
+            budget=budget,
+            steps=steps,
+            valid=valid,
+            test=test,
+            report=report,
+            out=out,
+            tokenizer=tokenizer,
+            tokenizer_from=tokenizer_from,
+            vocab_size=vocab_size,
+            prompt=prompt,
+            seed=seed,
+            lang=lang,
+            field=field,
+            encoding=encoding,
+            unit=unit,
+            device=device,
+            reporter=reporter,
+            command=command,
+            started=started,
+        )
+    if json:
+        emit(found.to_dict())
+        return
+    print_ladder(found, Teller(lang))
+
+
+class SeveralRuns(ConsoleReporter):
+    """The display of training, for one run after another."""
+
+    def __init__(self, lang: Language) -> None:
+        self._display = KOREAN if lang == "ko" else ENGLISH
+        super().__init__(self._display)
+
+    def trained(self, report: StepReport) -> None:
+        if self.latest is None:
+            self._began = time.monotonic()
+        super().trained(report)
+
+    def finished(self) -> None:
+        super().finished()
+        ConsoleReporter.__init__(self, self._display)  # the next run begins anew
+
+
+def print_comparison(found: "Comparison", tell: Teller) -> None:
+    """The figures of all models, which differences are real, and where the report is."""
+    columns = ["model", "bits_per_byte", "perplexity", "train", "disk", "memory", "latency"]
+    rows = [
+        [
+            model.name,
+            number(model.bits_per_byte, 4),
+            number(model.evaluation.perplexity),
+            duration_of(model.train_seconds),
+            size(model.disk_bytes),
+            "–" if model.memory_bytes is None else size(model.memory_bytes),
+            f"{model.ms_per_token:.3f}",
+        ]
+        for model in found.models
+    ]
+    print_table([tell(name) for name in columns], rows)
+    _print_end(found, tell)
+
+
+def print_ladder(found: "Comparison", tell: Teller, title: str = "") -> None:
+    """What each rung bought, a line where it helped most, and where the report is."""
+    rows = []
+    for step, model in zip(found.steps, found.models, strict=True):
+        figures = [number(model.bits_per_byte, 2), duration_of(model.train_seconds), size(model.disk_bytes)]
+        rows.append([model.name, *figures, f"{model.ms_per_token:.2f}", bought(step, model.family, tell)])
+    columns = ["model", "bits_per_byte", "train", "disk", "latency", "bought"]
+    print_table([tell(name) for name in columns], rows, title=title, left=(0, 5))
+    for step in found.steps:
+        if step.example is not None and step.before is not None and step.gain is not None and step.gain > 0:
+            line = "".join(word for word, _, _ in step.example.words)
+            line = f"{line[:LONGEST]} …" if len(line) > LONGEST or step.example.is_cut else line
+            cost = tell("line_cost", *step.example.bits)
+            note(f"{step.name}: {cost}\n    {line}")
+    _print_end(found, tell)
+
+
+def bought(step: "Step", family: str, tell: Teller) -> str:
+    """One cell: bits saved against the rung before, and by what."""
+    if step.before is None or step.gain is None:
+        return tell("first_step")
+    if step.is_real is None:
+        return tell("untested", -step.gain, step.before)
+    if not step.is_real:
+        return tell("same", -step.gain, step.before)
+    return tell("saves", step.gain, tell.gain(family)) if step.gain > 0 else tell("costs", -step.gain, step.before)
+
+
+def duration_of(seconds: float) -> str:
+    """Below ten seconds, tenths matter."""
+    return f"{seconds:.1f} s" if 0 < seconds < 9.95 else duration(seconds)
+
+
+def _print_end(found: "Comparison", tell: Teller) -> None:
+    note(significance(found, tell))
+    note(tell.overlap(found.overlap))
+    for failure in found.failures:
+        note(tell("failed", failure.name, failure.reason))
+    note(f"{tell('report')}: {found.report}")
+
+
+def significance(found: "Comparison", tell: Teller) -> str:
+    """Which differences are real, in one line."""
+    if not found.differences:
+        return tell("too_few") if len(found.models) > 1 else ""
+    names: Sequence[str] = [model.name for model in found.models]
+    doubtful = [f"{names[d.first]} – {names[d.second]} (p = {d.p:.2g})" for d in found.differences if not d.is_real]
+    largest: Any = max((d.p for d in found.differences if d.is_real), default=0.0)
+    return tell("not_all_real", ", ".join(doubtful), largest) if doubtful else tell("all_real", largest)

@@ -1,0 +1,59 @@
+"""What comparison and ladder say; the sentences stand in texts.toml."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from malmoi.comparison.contenders import Contender
+from malmoi.comparison.overlap import RUN, Overlap
+
+Language = Literal["en", "ko"]
+
+
+@cache
+def texts() -> dict[str, dict[str, str]]:
+    """Key -> language -> sentence with {} where values go."""
+    return tomllib.loads(Path(__file__).with_name("texts.toml").read_text(encoding="utf-8"))
+
+
+class Teller:
+    """Says things in one language."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+
+    def __call__(self, key: str, *values: object) -> str:
+        return texts()[key][self.language].format(*values)
+
+    def idea(self, family: str, summary: str = "") -> str:
+        """The idea of a rung ("" for a mixture) in one sentence; its summary where we have none."""
+        return self(f"idea_{family}") if f"idea_{family}" in texts() else f"{summary[:1].upper()}{summary[1:]}."
+
+    def gain(self, family: str) -> str:
+        """What a rung buys, in a few words."""
+        return self(f"gain_{family}") if f"gain_{family}" in texts() else ""
+
+    def overlap(self, overlap: Overlap) -> str:
+        shares = ["–" if share is None else f"{share:.1%}" for share in (overlap.lines, overlap.runs)]
+        told = self("overlap", *shares, RUN)
+        return f"{told}. {self('overlap_warning')}" if overlap.is_high else told
+
+    def lasting(self, seconds: float) -> str:
+        """A time as people say it."""
+        if seconds < 100:
+            return self("seconds", seconds)
+        minutes, rest = divmod(round(seconds), 60)
+        return self("minutes_and_seconds", minutes, rest) if rest else self("minutes", minutes)
+
+    def begins(self, label: str, contender: Contender, seconds: float | None, steps: int | None) -> str:
+        """What happens to a contender first."""
+        if contender.members:
+            return self("mixing", label)
+        if contender.run is not None:
+            return self("reading_run", label)
+        if contender.takes_time:
+            return (
+                self("training_steps", label, steps) if steps else self("training", label, self.lasting(seconds or 0.0))
+            )
+        return self("baseline" if contender.rung in ("uniform", "unigram") else "counting", label)

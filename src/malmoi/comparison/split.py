@@ -1,0 +1,261 @@
+"""A text cut in three: what models learn from, what training is watched on, and what the models are judged on.
+
+The held-out parts are blocks of neighbours (whole documents, or runs of lines), one of each from every stretch of the text,
+picked by a hash of their numbers as `malmoi.data.tokens.split_token_file` does: every region is sampled, nothing is drawn at
+random, and the same text is always cut alike. The cut comes before the tokenizer, which therefore never sees the test part.
+
+The parts are files, so that a person can look at them and `malmoi eval` can repeat a figure.
+"""
+
+import hashlib
+import json
+import math
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Int8, Int64
+
+from malmoi.errors import DataError, RunError
+from malmoi.files import atomic_folder, write_json
+from malmoi.text.formats import LONGEST_LINE
+from malmoi.text.sources import Line, TextSource, Unit
+
+PARTS = ("train", "valid", "test")
+HELD_OUT = 20  # one block in so many for each held-out part
+MOST_HELD_OUT = 500_000  # bytes: a larger part would cost time and hardly narrow an interval
+BLOCKS, LONGEST_BLOCK = 200, 100  # blocks that a text of lines is cut into, at least; lines of a block, at most
+SIZES = "sizes.json"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much text a part holds."""
+
+    lines: int
+    documents: int  # 0 where the text has none
+    bytes: int  # of the UTF-8 form, with one for each line end
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a text, as files."""
+
+    folder: Path
+    unit: Unit
+    sizes: Mapping[str, Size]
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}{_suffix(self.unit)}"
+
+    def source(self, name: str) -> TextSource:
+        """One part, by its name in PARTS."""
+        return TextSource(self.path(name), field=_field(self.unit), unit=self.unit)
+
+    @property
+    def options(self) -> dict[str, str | None]:
+        """How the files are read: what training must be told besides their paths."""
+        return {"field": _field(self.unit), "unit": self.unit}
+
+
+def unit_of(source: TextSource) -> Unit:
+    """What stands for itself in a text."""
+    return "documents" if source.unit == "documents" else "lines"
+
+
+def _suffix(unit: Unit) -> str:
+    return ".jsonl" if unit == "documents" else ".txt"
+
+
+def _field(unit: Unit) -> str | None:
+    return "text" if unit == "documents" else None
+
+
+def cut(
+    source: TextSource,
+    folder: Path,
+    *,
+    valid: TextSource | None = None,
+    test: TextSource | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Parts:
+    """Write the parts of a text into a folder.
+
+    Args:
+        source: The text.
+        folder: Where the files go; it appears when all of them are whole.
+        valid: A validation text of its own, which is taken as it is; otherwise it is cut from `source`.
+        test: Likewise.
+        progress: Told (bytes read, bytes in all), now and then.
+
+    Raises:
+        DataError: If the text is too short to be cut.
+    """
+    given = {name: text for name, text in (("valid", valid), ("test", test)) if text is not None}
+    missing = [name for name in ("valid", "test") if name not in given]
+    blocks, unit = _Blocks.of(source, progress), unit_of(source)
+    part_of_block = choose(blocks.sizes, len(missing))
+    _check(part_of_block, blocks, missing)
+    names = ["train", *missing]
+    sizes: dict[str, Size] = {}
+    with atomic_folder(folder) as unfinished:
+        whole = Parts(unfinished, unit, sizes)
+        with ExitStack() as files:
+            writers = [_Writer(files.enter_context(open(whole.path(name), "wb")), unit) for name in names]
+            for number, line in blocks.numbered(source):
+                writers[part_of_block[number]].add(line)
+            sizes |= {name: writer.close() for name, writer in zip(names, writers, strict=True)}
+        for name, text in given.items():
+            with open(whole.path(name), "wb") as file:
+                writer = _Writer(file, unit)
+                for line in text.lines():
+                    writer.add(line)
+                sizes[name] = writer.close()
+        write_json(unfinished / SIZES, {name: asdict(sizes[name]) for name in PARTS})
+    return Parts(folder, unit, sizes)
+
+
+def load(folder: Path, unit: Unit) -> Parts:
+    """What `cut` wrote.
+
+    Raises:
+        RunError: If a file is missing or damaged.
+    """
+    try:
+        values = json.loads((folder / SIZES).read_bytes())
+        parts = Parts(folder, unit, {name: Size(**values[name]) for name in PARTS})
+        if not all(parts.path(name).is_file() for name in PARTS):
+            raise ValueError("a part is missing")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{folder} does not hold the parts of a text ({error}). Expected what an earlier comparison wrote there. Remove "
+            "the folder, or choose another --out."
+        ) from None
+    return parts
+
+
+def choose(sizes: Int64[np.ndarray, " blocks"], n_held_out: int) -> Int8[np.ndarray, " blocks"]:
+    """The part of each block: 0 to learn from, 1 to n_held_out for those held out.
+
+    Args:
+        sizes: Bytes of each block; 0 where a block has no text and so must not be held out.
+        n_held_out: How many parts to hold out, each of about a twentieth.
+    """
+    part = np.zeros(len(sizes), np.int8)
+    if n_held_out == 0 or len(sizes) == 0:
+        return part
+    average = max(float(sizes.mean()), 1.0)
+    wanted = min(float(sizes.sum()) / HELD_OUT, MOST_HELD_OUT)
+    largest = np.clip(wanted, average, 2 * average)  # a larger block would leave too little to learn from
+    n_stretches = min(max(1, math.ceil(wanted / average)), len(sizes))
+    for stretch in np.array_split(np.arange(len(sizes)), n_stretches):
+        fitting = _by_hash(number for number in stretch.tolist() if 0 < sizes[number] <= largest)
+        part[fitting[:n_held_out]] = range(1, 1 + min(n_held_out, len(fitting)))
+    if not np.isin(range(n_held_out + 1), part[sizes > 0]).all():  # blocks of very different sizes, or hardly any
+        any_block = _by_hash(np.flatnonzero(sizes > 0).tolist())
+        part[:] = 0
+        part[any_block[:n_held_out]] = range(1, 1 + min(n_held_out, len(any_block)))
+    return part
+
+
+def _by_hash(numbers: Iterable[int]) -> list[int]:
+    return sorted(numbers, key=lambda number: hashlib.sha256(str(number).encode()).digest())
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Where the blocks of a text begin, and how large they are."""
+
+    starts: Int64[np.ndarray, " blocks"]  # number of the first line
+    sizes: Int64[np.ndarray, " blocks"]  # bytes; 0 for a block without text
+    n_lines: int
+    are_documents: bool
+
+    @classmethod
+    def of(cls, source: TextSource, progress: Callable[[int, int], object] | None) -> "_Blocks":
+        total, read = source.n_bytes(), 0
+
+        def count_read(more: int) -> None:
+            nonlocal read
+            read += more
+            if progress is not None:
+                progress(min(read, total), total)
+
+        lengths, has_text, documents = array("q"), array("b"), array("q")
+        for number, line in enumerate(source.lines(count_read)):
+            lengths.append(len(line.text.encode()) + 1)
+            has_text.append(bool(line.text.strip()))
+            if line.starts_document:
+                documents.append(number)
+        n_lines = len(lengths)
+        if source.unit == "documents":
+            starts = np.array(documents, np.int64)
+        else:
+            starts = np.arange(0, n_lines, max(1, min(LONGEST_BLOCK, n_lines // BLOCKS)), dtype=np.int64)
+        sizes = np.add.reduceat(np.array(lengths, np.int64), starts)
+        sizes[np.add.reduceat(np.array(has_text, np.int64), starts) == 0] = 0
+        return cls(starts, sizes, n_lines, source.unit == "documents")
+
+    def numbered(self, source: TextSource) -> Iterator[tuple[int, Line]]:
+        """Every line with the number of its block."""
+        block, following = 0, [*self.starts[1:].tolist(), self.n_lines]
+        for number, line in enumerate(source.lines()):
+            if number >= following[block] and block + 1 < len(following):
+                block += 1
+            yield block, line
+
+
+def _check(part_of_block: Int8[np.ndarray, " blocks"], blocks: _Blocks, missing: list[str]) -> None:
+    """Raises DataError where a part, that for learning included, would have no text."""
+    has_text = [bool((blocks.sizes[part_of_block == part] > 0).any()) for part in range(len(missing) + 1)]
+    if all(has_text):
+        return
+    what = f"{len(blocks.starts)} documents" if blocks.are_documents else f"{blocks.n_lines} lines"
+    needed = f"{len(missing) + 1} {'documents' if blocks.are_documents else 'lines'} with text"
+    files = " and ".join(f"--{name} FILE" for name in missing)
+    lines = ", or leave --unit documents out" if blocks.are_documents else ""
+    raise DataError(
+        f"The text has {what}, too few to hold some back ({' and '.join(missing)}). Expected at least {needed}, and far "
+        f"more for figures that mean something. Give a longer text, or {files}{lines}."
+    )
+
+
+class _Writer:
+    """Writes the lines of one part, counting."""
+
+    def __init__(self, file: BinaryIO, unit: Unit) -> None:
+        self._file, self._unit = file, unit
+        self._document: list[str] = []
+        self._lines = self._documents = self._bytes = 0
+
+    def add(self, line: Line) -> None:
+        encoded = f"{line.text}\n".encode()
+        self._lines += 1
+        self._bytes += len(encoded)
+        if self._unit == "lines":
+            self._file.write(encoded)
+            return
+        if line.starts_document:
+            self._end_document()
+            self._documents += 1
+        self._document.append(line.text)
+
+    def close(self) -> Size:
+        self._end_document()
+        return Size(self._lines, self._documents, self._bytes)
+
+    def _end_document(self) -> None:
+        if self._document:
+            text = "".join(f"{line}\n" for line in self._document)
+            row = json.dumps({"text": text}, ensure_ascii=False).encode()
+            if len(row) > LONGEST_LINE:
+                raise DataError(
+                    f"A document has {len(row):,} bytes. Expected at most {LONGEST_LINE:,} where documents are compared. Leave "
+                    "--unit documents out, or cut the document into smaller ones."
+                )
+            self._file.write(row + b"\n")
+            self._document.clear()
