@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import malmoi
 from malmoi.cli import build_app
 from malmoi.cli.train import rung_first
-from malmoi.models.config import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
+from malmoi.models.config import GRUConfig, LSTMConfig, NNLMConfig, RecurrentConfig, RNNConfig
 from malmoi.models.gru import GRULayer
 from malmoi.models.lstm import LSTMLanguageModel
+from malmoi.models.nnlm import NNLM
 from malmoi.models.recurrent import RecurrentLayer
 from malmoi.models.registry import RUNGS, find_rung
-from malmoi.models.rnn import RNNLayer
+from malmoi.models.rnn import RNNLanguageModel, RNNLayer
 from malmoi.training.planner import dropout_for, make_plan
 from malmoi.training.request import read_request
 
@@ -249,3 +251,73 @@ def test_the_rnn_and_gru_worked_by_hand_come_out(language: str) -> None:
     assert n == pytest.approx(math.tanh(W_n + r * 0.5 * U_n), abs=5.1e-5)
     assert hidden == pytest.approx((1 - z) * n + z * 0.5, abs=1e-4)
     assert f"= {hidden:.4f}" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rnn_worked_through_time_comes_out(language: str) -> None:
+    page = ROOT / "docs" / language / "rnn.md"
+    text = page.read_text(encoding="utf-8")
+    steps, words = table(page, "x", "W x + U h + b", "h"), [*table(page, "E", "p₁", "p₂").values()]
+    errors = [*tables(page)[-2][1:]]  # the last step first
+    whole, truncated = table(page, "W", "U", "b").values()
+    assert "W = 1, U = 0.5, b = 0" in text
+    model = RNNLanguageModel(RNNConfig(**one_unit(RNNConfig))).double()
+    (layer,) = model.layers
+    set_weights(layer, {"W": [1.0], "U": [0.5], "b": [0.0]})
+    E = torch.tensor([word[0] for word in words]).double()
+
+    def gradients(*costs: Tensor) -> list[float]:
+        parameters = (layer.from_input.weight, layer.from_hidden.weight, layer.from_input.bias)
+        return [gradient.item() for gradient in torch.autograd.grad(sum(costs), parameters, retain_graph=True)]
+
+    states, costs, hidden = [], [], layer.initial_state(1)[0]
+    for x, total, h in steps.values():
+        inputs = torch.tensor([[x]]).double()
+        assert (layer.from_input(inputs) + layer.from_hidden(hidden)).item() == pytest.approx(total, abs=5.1e-5)
+        (hidden,) = layer.cell(inputs, (hidden,))
+        assert hidden.item() == pytest.approx(h, abs=5.1e-5)
+        states.append(hidden)
+        log_probs = (hidden * E).log_softmax(dim=1)[0]  # (3,)
+        costs.append(-log_probs[len(states)])  # the text goes on with the next word of the table
+        told = [word[len(states)] for word in words]
+        assert told == pytest.approx(log_probs.exp().tolist(), abs=5.1e-5)
+    assert f"{costs[0]:.4f} + {costs[1]:.4f} = {sum(costs):.4f} nats" in text
+
+    own = [torch.autograd.grad(cost, state, retain_graph=True)[0] for cost, state in zip(costs, states, strict=True)]
+    d_hidden = torch.autograd.grad(sum(costs), states[0], retain_graph=True)[0], own[1]
+    for row, t in zip(errors, (1, 0), strict=True):
+        slope = 1 - states[t] ** 2
+        expected = [own[t], d_hidden[t] - own[t], d_hidden[t], slope, d_hidden[t] * slope]
+        assert [float(cell) for cell in row[1:]] == pytest.approx([value.item() for value in expected], abs=5.1e-5)
+    assert whole == pytest.approx(gradients(*costs), abs=5.1e-5)
+    (alone,) = layer.cell(
+        torch.tensor([[-1.0]]).double(), (states[0].detach(),)
+    )  # the second step, the first one cut off
+    cost = -(alone * E).log_softmax(dim=1)[0, 2]
+    assert truncated == pytest.approx(gradients(costs[0], cost), abs=5.1e-5)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_nnlm_worked_by_hand_and_its_smiles_come_out(language: str) -> None:
+    page = ROOT / "docs" / language / "nnlm.md"
+    words = [*table(page, "E", "p").values()]
+    config = NNLMConfig(vocab_size=len(words), context_size=2, embed_dim=1, hidden_size=1)
+    model = NNLM(config)
+    with torch.no_grad():
+        model.embedding.weight[:, 0] = torch.tensor([word[0] for word in words])
+        model.layers[0].weight[:] = torch.tensor([[0.5, 1.0]])
+        model.layers[0].bias.zero_()
+        logits, _ = model(torch.tensor([[1]]), [(torch.tensor([[2, 0]]),)])  # ..., rain, then falls
+    assert [word[1] for word in words] == pytest.approx(logits[0, 0].softmax(dim=0).tolist(), abs=5.1e-5)
+
+    names: dict[str, Any] = {}
+    (code,), (corpus,) = blocks(page, "python"), blocks(page, "text")
+    exec(code, names)
+    assert names["lines"] == corpus.splitlines()
+    assert not any("boy is spreading" in line for line in names["lines"])  # so counting has nothing to say
+    p, chance = names["p"], 1 / len(names["words"])
+    assert chance == pytest.approx(1 / 19)
+    assert p["smiles"] > 5 * chance
+    assert p["butter"] > 5 * chance
+    told = [float(number) for number in re.findall(r"0\.\d\d(?=,|\)| )", page.read_text().split("cos", 1)[1])[:2]]
+    assert told == pytest.approx([names["likeness"]["girl"], names["likeness"]["cat"]], abs=0.05)

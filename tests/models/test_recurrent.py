@@ -197,11 +197,6 @@ def test_the_forget_gate_remembers_at_the_start() -> None:
     assert layer.from_input.bias[:8].abs().max() == 0
 
 
-def test_an_elman_layer_starts_with_a_state_that_neither_grows_nor_shrinks() -> None:
-    weight = RNNLayer(5, 7).double().from_hidden.weight
-    assert_close(weight @ weight.t(), torch.eye(7, dtype=torch.float64), rtol=0, atol=1e-6)
-
-
 def test_weights_are_a_function_of_the_seed_alone() -> None:
     config = LSTMConfig(vocab_size=9, embed_dim=4, hidden_size=4)
     models = []

@@ -1,5 +1,8 @@
 """Schedule, optimiser and settings."""
 
+import copy
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +49,31 @@ def test_clipped_updates_agree_with_torch_s_own(name: str, decay: float) -> None
         reference.step()
         reference.zero_grad()
         assert optimiser.step(0.1) == pytest.approx(float(want), rel=1e-5)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "decay"), [("adam", 0.1), ("sgd", 0.1), ("sgd", 0.0)])
+def test_the_layers_are_clipped_apart_and_step_at_their_own_rate(name: str, decay: float) -> None:
+    torch.manual_seed(1)
+    ours = nn.ModuleDict({"embedding": nn.Embedding(7, 5), "layers": nn.Linear(5, 3), "output": nn.Linear(3, 7)})
+    theirs = copy.deepcopy(ours)
+    optimiser = Optimiser(name, ours.named_parameters(), 0.5, (0.8, 0.95), weight_decay=decay, layer_rate=0.25)
+    ends, layers = [*theirs["embedding"].parameters(), *theirs["output"].parameters()], [*theirs["layers"].parameters()]
+    groups = [{"params": ends, "lr": 0.1}, {"params": layers, "lr": 0.025}]
+    reference: torch.optim.Optimizer = (
+        torch.optim.AdamW(groups, betas=(0.8, 0.95), weight_decay=decay)
+        if name == "adam"
+        else torch.optim.SGD(groups, weight_decay=decay)
+    )
+    for _ in range(3):
+        ids = torch.randint(7, (11,))
+        for module in (ours, theirs):
+            (module["output"](module["layers"](module["embedding"](ids))) ** 2).sum().backward()
+        norms = [float(torch.nn.utils.clip_grad_norm_(members, 0.5)) for members in (ends, layers)]
+        reference.step()
+        reference.zero_grad()
+        assert optimiser.step(0.1) == pytest.approx(math.hypot(*norms), rel=1e-5)
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert_close(a, b, rtol=1e-5, atol=1e-6)
 

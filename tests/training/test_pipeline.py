@@ -322,7 +322,8 @@ def test_shipped_recipes_are_understood(recipe: Path, monkeypatch: pytest.Monkey
     asked, _, _ = read_request({"recipe": recipe})
     assert asked.rung == recipe.parent.name
     assert asked.text in (["shakespeare.train.txt"], *([f"/data/{name}"] for name in TEXTS))
-    assert parse_budget(asked.budget)
+    assert (asked.budget is None) == find_rung(recipe.parent.name).counts
+    parse_budget(asked.budget)
 
 
 def test_budgets_are_read() -> None:

@@ -106,10 +106,14 @@ def _score_stream(model: LanguageModel, tokenizer: Tokenizer, lines: Iterable[st
     """`score_lines` for a model that starts anew after each line: one line after the other is then the same as each alone."""
 
     def score(group: list[str]) -> list[float]:
-        group = [clean(line).removesuffix("\n") for line in group]
+        text = "".join(group)
+        if not text.isascii() or "\r" in text:
+            group = [clean(line) for line in group]
+        if "\n" in text:
+            group = [line.removesuffix("\n") for line in group]
         ids = tokenizer.encode_stream(group)
         ends = np.flatnonzero(ids == tokenizer.eos_id)
-        if any("\n" in line for line in group):
+        if len(ends) > len(group):
             ends = ends[np.cumsum([1 + line.count("\n") for line in group]) - 1]
         log_probs, _ = model.score(ids[None].astype(np.int64), model.start(1))
         begins = np.concatenate([[0], ends[:-1] + 1])

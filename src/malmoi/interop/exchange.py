@@ -46,7 +46,7 @@ def export_run(run: str | Path, out: str | Path, to: str = "arpa", progress: Pro
         raise ConfigError(f"{out} exists already and was not changed. Choose another --out, or remove it first.")
     model = NGramConfig.parse(config.model)
     tables = load_tables(folder / MODEL_FILE, model.order, model.vocab_size)
-    write_arpa(out, tables, Tokenizer.load(folder).pieces, progress)
+    write_arpa(out, tables, Tokenizer.load(folder).all_tokens, progress)
     return out
 
 
@@ -87,7 +87,7 @@ def import_run(
     given = None if tokenizer_from is None else Tokenizer.load(run_path(tokenizer_from))
     model = read_arpa(path, progress)
     try:
-        tables, tokens = tables_from_arpa(model, None if given is None else given.pieces, tell)
+        tables, tokens = tables_from_arpa(model, None if given is None else given.all_tokens, tell)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if len(tokens) == len(SPECIALS):

@@ -6,11 +6,11 @@
     P(w_{t+1} | w_{t-C+1} .. w_t) = softmax(U h_t + c)
 
 Source: Bengio, Ducharme, Vincent & Jauvin 2003 (JMLR 3), who write y = b + W x + U tanh(d + H x), and n for C + 1. With tied
-weights (Press & Wolf 2017, arXiv:1608.05859) U is the table of embeddings, and their W, the largest matrix of all (V x C E), is that
-table times D, as in the log-bilinear model of Mnih & Hinton 2007; untied, their W is there in full, beside U.
+weights (Press & Wolf 2017, arXiv:1608.05859) U is the table of embeddings, and their W, the largest matrix of all (V x C E), is
+that table times D, as in the log-bilinear model of Mnih & Hinton 2007; untied, their W is there in full, beside U.
 
-Shapes: B sequences, T tokens each, C context_size, E embed_dim, H hidden_size, V vocab_size. Inside, time comes first, (T, B, ...),
-as in the recurrent rungs: the windows are then the same T + C - 1 embeddings, shifted.
+Shapes: B sequences, T tokens each, C context_size, E embed_dim, H hidden_size, V vocab_size. Inside, time comes first,
+(T, B, ...), as in the recurrent rungs: the windows are then the same T + C - 1 embeddings, shifted.
 """
 
 from collections.abc import Sequence

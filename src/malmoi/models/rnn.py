@@ -2,8 +2,7 @@
 
     h_t = tanh(W x_t + U h_{t-1} + b)
 
-Source: Elman 1990; Mikolov et al. 2010 for the language model. U starts orthogonal, so that at first neither the state nor the
-gradient shrinks or grows on its way through time (Saxe et al. 2014, arXiv:1312.6120).
+Source: Elman 1990; Mikolov et al. 2010 for the language model.
 
 Shapes: B sequences, T tokens each, I input_size, H hidden_size.
 """
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from malmoi.layers.products import packed_product
 from malmoi.models.config import RNNConfig
@@ -26,7 +25,6 @@ class RNNLayer(RecurrentLayer):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size, n_gates=1)
-        nn.init.orthogonal_(self.from_hidden.weight)
 
     def cell(self, x: Float[Tensor, "batch input"], state: LayerState) -> LayerState:
         return ((self.from_input(x) + self.from_hidden(state[0])).tanh(),)
@@ -45,8 +43,10 @@ class RNNLayer(RecurrentLayer):
 
 
 class _RNNOverTime(torch.autograd.Function):
-    """All steps of one layer on the CPU, forward and backward written out, as in lstm.py: only the product with U is made step by
-    step. What autograd would do instead is a weight gradient for each step, summed in the low precision.
+    """All steps of one layer on the CPU, forward and backward written out, as in lstm.py.
+
+    Only the product with U is made step by step. Autograd would make a weight gradient at each step as well, and sum them up in
+    the low precision.
     """
 
     @staticmethod

@@ -86,10 +86,8 @@ class Tokenizer:
 
     def encode_stream(self, lines: Sequence[str]) -> TokenIds:
         """The ids of all lines in one array, eos after each; a line break inside a line is eos too."""
-        parts = [to_nfc(line) for line in lines]
-        if any("\n" in part for part in parts):
-            parts = [piece for part in parts for piece in part.split("\n")]
-        return self._codec.encode_stream(parts)
+        text = to_nfc("\n".join(lines))
+        return self._codec.encode_stream(text.split("\n") if lines else [])
 
     def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"]) -> str:
         """The text of the ids: eos is a line break, bos and pad are nothing, half a character is U+FFFD.
@@ -105,7 +103,7 @@ class Tokenizer:
         return self._codec.decode(ids)
 
     @property
-    def pieces(self) -> list[str]:
+    def all_tokens(self) -> list[str]:
         """The token of each id as tokenizer.json spells it."""
         return list(self._vocabulary.pieces)
 

@@ -4,7 +4,6 @@ A Python loop with a dictionary takes a hundred nanoseconds for each word; readi
 looks things up, are then mostly that.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -14,9 +13,6 @@ from numpy.typing import NDArray
 from malmoi.jit import compiled
 
 EMPTY = -1
-RARE_SPACE = re.compile(
-    "[\x0b\x0c\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-)  # as str.split has it
 
 
 class WordTable:
@@ -37,13 +33,30 @@ class WordTable:
 
     def encode(self, lines: Sequence[str], unknown: int, line_end: int) -> Int32[np.ndarray, " tokens"]:
         """The ids of all words of these lines, cut at white space as `str.split` does, and `line_end` after each line."""
-        text = "\n".join(lines) + "\n"
-        if not text.isascii() or RARE_SPACE.search(text) is not None:
-            text = RARE_SPACE.sub(" ", text)
-        data = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+        data = np.frombuffer(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"), np.uint8)
         found = np.empty(len(data), np.int32)
         n_found = _encode(data, self._bytes, self._ends, self._ids, self._slots, unknown, line_end, found)
         return found[:n_found].copy()
+
+
+@compiled()
+def _space(data, i):  # type: ignore[no-untyped-def]
+    """How many bytes the white space at i takes, as `str.split` has it; 0 if there is none."""
+    byte = data[i]
+    if byte <= 32:
+        return 1 if byte == 32 or 9 <= byte <= 13 or byte >= 28 else 0
+    if byte == 0xC2:
+        return 2 if data[i + 1] == 0x85 or data[i + 1] == 0xA0 else 0
+    if byte == 0xE1:
+        return 3 if data[i + 1] == 0x9A and data[i + 2] == 0x80 else 0
+    if byte == 0xE2 and data[i + 1] == 0x80:
+        last = data[i + 2]
+        return 3 if last <= 0x8A or last == 0xA8 or last == 0xA9 or last == 0xAF else 0
+    if byte == 0xE2 and data[i + 1] == 0x81:
+        return 3 if data[i + 2] == 0x9F else 0
+    if byte == 0xE3:
+        return 3 if data[i + 1] == 0x80 and data[i + 2] == 0x80 else 0
+    return 0
 
 
 @compiled()
@@ -88,17 +101,19 @@ def _encode(
     found: NDArray[np.int32],
 ) -> int:
     """Fill `found` with ids; how many there are. The data end with a line break."""
-    n_found, begin = 0, 0
-    for i in range(len(data)):
-        byte = data[i]
-        if byte != 32 and byte != 10 and byte != 9:
+    n_found, begin, i = 0, 0, 0
+    while i < len(data):
+        width = _space(data, i)
+        if not width:
+            i += 1
             continue
         if i > begin:
             word = slots[_slot(data, begin, i, table, ends, slots)]
             found[n_found] = ids[word] if word >= 0 else unknown
             n_found += 1
-        begin = i + 1
-        if byte == 10:
+        if data[i] == 10:
             found[n_found] = line_end
             n_found += 1
+        i += width
+        begin = i
     return n_found

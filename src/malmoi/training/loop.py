@@ -91,6 +91,7 @@ class Trainer:
             settings.clip_norm,
             (settings.beta1, settings.beta2),
             settings.weight_decay,
+            settings.layer_rate,
         )
         self.progress = Progress()
         self.state: NetworkState | None = None

@@ -1,9 +1,9 @@
 """A plan for a text, a clock and this machine: tokenizer, widths, batch, window, dropout, schedule, with the reasons.
 
-The widths follow from what the clock allows: a model is worth its size only if it is shown enough tokens for each of its hidden
-weights, those between embeddings and softmax. So the planner times real training steps on this machine, works out how many tokens
-each width would see before the time is up, and takes the widest one that still sees enough. How many are enough, and which settings
-suit a rung, its config class says; `docs/log.md` holds the runs behind those numbers.
+The widths follow from what the clock allows: a model is worth its size only if it is shown enough tokens for each of its
+hidden weights, those between embeddings and softmax. So the planner times real training steps on this machine, works out how
+many tokens each width would see before the time is up, and takes the widest one that still sees enough. How many are enough,
+and which settings suit a rung, its config class says; `docs/log.md` holds the runs behind those numbers.
 """
 
 import time

@@ -21,6 +21,10 @@ class TrainingSettings(Settings):
     window: PositiveInt = Field(50, description="tokens before the state is detached (truncated back-propagation)")
     optimiser: Literal["adam", "sgd"] = Field("adam", description="adam (AdamW) or plain sgd")
     learning_rate: PositiveFloat = Field(0.003, description="peak learning rate; sgd wants about 20, adam about 0.003")
+    layer_rate: PositiveFloat = Field(
+        1.0,
+        description="learning rate between embeddings and softmax, as a multiple of theirs; if not 1, clipped apart",
+    )
     clip_norm: PositiveFloat = Field(0.25, description="longest gradient: a longer one is scaled down to it")
     beta1: float = Field(0.9, ge=0, lt=1, description="adam: memory of the mean gradient")
     beta2: float = Field(0.99, ge=0, lt=1, description="adam: memory of the mean squared gradient")
