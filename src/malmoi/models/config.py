@@ -181,9 +181,11 @@ class RecurrentConfig(NeuralConfig):
 class RNNConfig(RecurrentConfig):
     """Elman's network."""
 
-    training_defaults: ClassVar[Mapping[str, Any]] = {"layer_rate": 0.05}  # faster, the state saturates (docs/log.md)
-    tokens_per_weight: ClassVar[float] = 5.0
+    training_defaults: ClassVar[Mapping[str, Any]] = {"layer_rate": 0.03}  # faster, the state saturates (docs/log.md)
+    tokens_per_weight: ClassVar[float] = 10.0
     n_gates: ClassVar[int] = 1
+
+    n_layers: PositiveInt = Field(1, le=16, description="recurrent layers, one above the other")
 
 
 class GRUConfig(RecurrentConfig):
