@@ -254,7 +254,7 @@ def _centres(ordered: Float64[np.ndarray, " values"], n: int) -> Float64[np.ndar
         return distinct
     density, edges = np.histogram(ordered, 4096)
     mass = np.cumsum(np.cbrt(density))
-    centres = np.interp((np.arange(n) + 0.5) / n, mass / mass[-1], edges[1:])
+    centres: NDArray[np.float64] = np.interp((np.arange(n) + 0.5) / n, mass / mass[-1], edges[1:])
     sums = np.concatenate([[0], np.cumsum(ordered)])
     for _ in range(LLOYD_STEPS):
         bounds = np.concatenate([[0], np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2), [len(ordered)]])
