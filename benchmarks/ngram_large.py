@@ -34,6 +34,7 @@ def write_text(path: Path, n_tokens: int) -> None:
 
 
 def count(path: Path, folder: Path, memory: int, threads: int) -> dict[str, object]:
+    from malmoi.files import release_pages
     from malmoi.models.config import NGramConfig
     from malmoi.models.ngram.counting import open_store
     from malmoi.models.ngram.estimate import estimate, needs_files
@@ -48,6 +49,9 @@ def count(path: Path, folder: Path, memory: int, threads: int) -> dict[str, obje
 
         def read(self, start: int, stop: int) -> np.ndarray:
             return np.asarray(self.ids[start:stop], np.int64)
+
+        def release(self) -> None:
+            release_pages(self.ids)
 
     began = time.perf_counter()
     text = Text()

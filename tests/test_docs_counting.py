@@ -146,6 +146,9 @@ class Learned:
     def read(self, start: int, stop: int) -> np.ndarray:
         return self.ids[start:stop]
 
+    def release(self) -> None:
+        pass
+
     def number(self, word: str) -> int:
         return {END: self.tokenizer.eos_id, UNKNOWN: 1}.get(word) or int(self.tokenizer.encode(word)[0])
 

@@ -75,6 +75,9 @@ class Text:
     def read(self, start: int, stop: int) -> np.ndarray:
         return self.ids[start:stop]
 
+    def release(self) -> None:
+        pass
+
 
 MODELS: dict[str, Callable[[], LanguageModel]] = {
     "uniform": lambda: UniformModel(V),

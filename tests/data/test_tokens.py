@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,26 +34,24 @@ class ToyTokenizer:
     """Words become ids by their length, so that any test can predict them; words beyond `longest` are unknown."""
 
     unk_id, bos_id, eos_id = 1, 2, 3
-    is_lossless = False
 
     def __init__(self, longest: int = 50, vocab_size: int = 100) -> None:
         self.longest, self.vocab_size, self.n_encoded = longest, vocab_size, 0
 
-    def encode_lines(self, lines: Iterable[str]) -> Iterator[np.ndarray]:
+    def encode_stream(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        self.n_encoded += len(lines)
+        ids: list[int] = []
         for line in lines:
-            self.n_encoded += 1
-            lengths = [len(word) for word in line.split()]
-            ids = [n - 1 + N_SPECIALS if n <= self.longest else self.unk_id for n in lengths]
-            yield np.array([*ids, self.eos_id], np.int32)
+            ids += [len(word) - 1 + N_SPECIALS if len(word) <= self.longest else self.unk_id for word in line.split()]
+            ids.append(self.eos_id)
+        unknown = [word for line in lines for word in line.split() if len(word) > self.longest]
+        return np.array(ids, np.int32), 0.25 * np.array([*map(len, unknown)])
 
     def count_unknown(self, line: str) -> int:
         return sum(len(word) > self.longest for word in line.split())
 
     def spelling_nats(self, line: str) -> float:
         return 0.25 * sum(len(word) for word in line.split() if len(word) > self.longest)
-
-    def spell_unknown(self, line: str) -> tuple[int, float]:
-        return self.count_unknown(line), self.spelling_nats(line)
 
     def fingerprint(self) -> str:
         return hashlib.sha256(f"{self.longest} {self.vocab_size}".encode()).hexdigest()
@@ -346,7 +344,7 @@ def test_a_split_is_whole_lines_with_exact_counts(tmp_path: Path, n_lines: int, 
         inside = [i for i, end in enumerate(ends) if any(start < end <= stop for start, stop in view.ranges)]
         assert view.counts == counted([lines[i] for i in inside], tokenizer)
         assert len(view) == view.counts.n_tokens
-        assert lines_of(view) == [next(tokenizer.encode_lines([lines[i]])).tolist() for i in inside]
+        assert lines_of(view) == [tokenizer.encode_stream([lines[i]])[0].tolist() for i in inside]
     assert sorted(train.ranges + valid.ranges) == [
         (start, stop) for start, stop in sorted(train.ranges + valid.ranges) if start < stop
     ]

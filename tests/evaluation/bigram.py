@@ -57,14 +57,9 @@ class Words(Tokenizer):
     def encode_lines(self, lines):
         return (np.append(self.encode(line), np.int32(3)) for line in lines)
 
-    def spell_unknown(self, line):
-        return self.count_unknown(line), self.spelling_nats(line)
-
-    def count_unknown(self, line):
-        return sum(word not in self.ids for word in line.split())
-
-    def spelling_nats(self, line):
-        return 14 * np.log(2) * self.count_unknown(line)
+    def encode_stream(self, lines):
+        ids = np.concatenate(list(self.encode_lines(lines)))
+        return ids, np.full(np.count_nonzero(ids == 1), 14 * np.log(2))
 
     def fingerprint(self):
         return repr(sorted(self.ids))

@@ -32,11 +32,8 @@ class Letters(Tokenizer):
     def token_bytes(self):
         return [b"", b"", b"", b"\n", *(piece.encode() for piece in self.known)]
 
-    def spell_unknown(self, line):
-        return 0, 0.0
-
-    def spelling_nats(self, line):
-        return 0.0
+    def encode_stream(self, lines):
+        return np.concatenate(list(self.encode_lines(lines))), np.zeros(0)
 
     def fingerprint(self):
         return repr(self.known)

@@ -192,3 +192,34 @@ def test_a_changed_file_is_refused(change: dict[str, object], problem: str) -> N
 def test_what_is_no_json_of_ours_is_refused(text: str) -> None:
     with pytest.raises(DataError, match=r"The spelling model (is not readable as JSON|has other keys)"):
         SpellingModel.from_json(text)
+
+
+def counted_plainly(words: list[str], max_json_bytes: int) -> dict[str, dict[str, int]]:
+    """The counts of `fit`, one n-gram after the other."""
+    edged = [EDGE + word + EDGE for word in words]
+    grams = Counter(
+        word[start:end]
+        for word in edged
+        for end in range(2, len(word) + 1)
+        for start in range(max(0, end - ORDER), end)
+    )
+    rounds = 0
+    while True:
+        kept: dict[str, dict[str, int]] = {}
+        for gram, n in sorted(grams.items()):
+            if len(gram) == 1 or rounds == 0 or n > rounds + len(gram) - ORDER:
+                kept.setdefault(gram[:-1], {})[gram[-1]] = n
+        if len(kept) == 1 or len(SpellingModel(kept, 0.25).to_json().encode()) <= max_json_bytes:
+            return kept
+        rounds += 1
+
+
+@given(
+    words=st.sets(
+        st.text(st.sampled_from('abc"\\\x01한글\U00010348'), min_size=1, max_size=7), min_size=1, max_size=30
+    ),
+    max_json_bytes=st.integers(1, 3000),
+)
+def test_counts_and_pruning_are_those_of_a_plain_loop(words: set[str], max_json_bytes: int) -> None:
+    model = SpellingModel.fit(words, 0.25, max_json_bytes)
+    assert model.counts == counted_plainly(sorted(words), max_json_bytes)

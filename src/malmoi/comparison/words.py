@@ -148,16 +148,14 @@ class _Places(NamedTuple):
 
 
 def _places(tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.ndarray]) -> list[_Places]:
-    if tokenizer.kind == "word":
-        return [
-            _Places(np.arange(len(ids)), np.array([*map(tokenizer.spelling_nats, text.split()), 0.0]), len(ids))
-            for text, ids in zip(texts, encoded, strict=True)
-        ]
-    if tokenizer.kind == "morpheme":
+    if not tokenizer.is_lossless:
+        spelling = _spelling(tokenizer, texts, encoded)
+        if tokenizer.kind == "word":
+            return [_Places(np.arange(len(nats)), nats, len(nats)) for nats in spelling]
         from malmoi.text.morphemes import starts
 
-        rows = zip(texts, encoded, starts(texts), strict=True)
-        return [_morpheme_places(tokenizer, text, ids, begins) for text, ids, begins in rows]
+        rows = zip(texts, spelling, starts(texts), strict=True)
+        return [_morpheme_places(text, nats, begins) for text, nats, begins in rows]
     lengths = np.array([len(surface) for surface in tokenizer.token_bytes()])
     return [_byte_places(tokenizer.kind, text, lengths[ids]) for text, ids in zip(texts, encoded, strict=True)]
 
@@ -171,16 +169,22 @@ def _byte_places(kind: str, text: str, lengths: Int64[np.ndarray, " tokens"]) ->
     return _Places(np.searchsorted(ends, np.cumsum(lengths)), np.zeros(len(ends)), len(ends))
 
 
-def _morpheme_places(tokenizer: Tokenizer, text: str, ids: np.ndarray, begins: Sequence[int]) -> _Places:
-    """By where Kiwi says that each morpheme begins. How spelling is shared out among unknown ones is not known: evenly."""
+def _spelling(
+    tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.ndarray]
+) -> list[Float64[np.ndarray, " tokens"]]:
+    """What each token of each line costs to spell, in nats: 0 for known ones."""
+    joined = np.concatenate(encoded)
+    nats = np.zeros(len(joined))
+    nats[joined == tokenizer.unk_id] = tokenizer.encode_stream(texts)[1]
+    return np.split(nats, np.cumsum([len(ids) for ids in encoded])[:-1])
+
+
+def _morpheme_places(text: str, nats: Float64[np.ndarray, " tokens"], begins: Sequence[int]) -> _Places:
+    """By where Kiwi says that each morpheme begins."""
     ends = np.cumsum(np.array([len(word) for word in line_words(text)[:-1]], np.int64))
     word = np.append(np.searchsorted(ends, np.array(begins, np.int64), side="right"), len(ends))
     word = np.minimum(word, len(ends))
-    unknown = word[np.flatnonzero(ids == tokenizer.unk_id)]
-    spelling = np.zeros(len(ends) + 1)
-    if len(unknown):
-        spelling += np.bincount(unknown, minlength=len(spelling)) * (tokenizer.spelling_nats(text) / len(unknown))
-    return _Places(word, spelling, len(ends) + 1)
+    return _Places(word, np.bincount(word, nats, minlength=len(ends) + 1), len(ends) + 1)
 
 
 def _territories(text: str, words: Sequence[str]) -> list[int]:

@@ -12,20 +12,21 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float64, Int64, Integer
+from jaxtyping import Float64, Int32, Int64, Integer
 
 from malmoi.errors import DataError
-from malmoi.files import atomic_file, default_cache_dir
+from malmoi.files import atomic_file, default_cache_dir, release_pages
+from malmoi.text.slicing import count_units
 from malmoi.text.sources import Line, TextSource
 
 _MAGIC = b"malmoi tokens 1\n"  # 16 bytes, so that ids of any width begin aligned
-_BATCH = (1024, 2**20)  # lines and characters handed to the tokenizer at once, whichever is reached first
+_BATCH = (1024, 2**18)  # lines and characters handed to the tokenizer at once, whichever is reached first
 _BLOCK = (16, 2048)  # a block of the table ends after so many lines or tokens
 _LONGEST_TABLE = 2**16  # blocks; a table twice as long is halved
 _HELD_OUT_LINES = 200  # about how many lines stay together in a validation part
@@ -54,10 +55,9 @@ class LineEncoder(Protocol):
     vocab_size: int
     unk_id: int
     bos_id: int
-    is_lossless: bool
+    eos_id: int
 
-    def encode_lines(self, lines: Iterable[str], /) -> Iterator[np.ndarray]: ...
-    def spell_unknown(self, line: str, /) -> tuple[int, float]: ...
+    def encode_stream(self, lines: Sequence[str], /) -> tuple[np.ndarray, np.ndarray]: ...
     def fingerprint(self) -> str: ...
 
 
@@ -93,6 +93,10 @@ class TokenView:
             out[done : done + len(piece)] = piece
             part, done = part + 1, done + len(piece)
         return out
+
+    def release(self) -> None:
+        """Let go of the memory that what was read takes; the file keeps it."""
+        release_pages(self._ids)
 
 
 class TokenFile:
@@ -275,28 +279,24 @@ def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
 
 def _encode(
     batch: list[Line], tokenizer: LineEncoder
-) -> tuple[Int64[np.ndarray, " tokens"], Float64[np.ndarray, "lines fields"]]:
+) -> tuple[Int32[np.ndarray, " tokens"], Float64[np.ndarray, "lines fields"]]:
     """The ids of these lines, joined, and what to count of each line."""
     texts = [line.text for line in batch]
+    ids, spelling = tokenizer.encode_stream(texts)
+    ends = np.flatnonzero(ids == tokenizer.eos_id) + 1
+    is_start = np.array([line.starts_document for line in batch])
     counts = np.zeros((len(batch), len(_FIELDS)))
-    pieces: list[Any] = []
-    with_unknown: list[int] = []
-    for i, (line, ids) in enumerate(zip(batch, tokenizer.encode_lines(texts), strict=True)):
-        if line.starts_document:
-            pieces.append([tokenizer.bos_id])
-        pieces.append(ids)
-        counts[i, 0] = len(ids) + line.starts_document
-        if not tokenizer.is_lossless and tokenizer.unk_id in ids:
-            with_unknown.append(i)
+    counts[:, 0] = np.diff(ends, prepend=0) + is_start
     counts[:, 1] = 1
-    counts[:, 2] = [len(text.split()) for text in texts]
-    counts[:, 3] = [len(text) + 1 for text in texts]
-    counts[:, 4] = [len(text.encode()) + 1 for text in texts]
-    if with_unknown:
-        counts[with_unknown, 5:7] = [tokenizer.spell_unknown(texts[i]) for i in with_unknown]
-    joined = np.concatenate(pieces, dtype=np.int64)
-    assert joined.max() < tokenizer.vocab_size
-    return joined, counts
+    counts[:, 2:5] = count_units(texts)
+    if len(spelling):
+        lines = np.searchsorted(ends, np.flatnonzero(ids == tokenizer.unk_id), side="right")
+        counts[:, 5] = np.bincount(lines, minlength=len(batch))
+        counts[:, 6] = np.bincount(lines, spelling, minlength=len(batch))
+    if is_start.any():
+        ids = np.insert(ids, (ends - np.diff(ends, prepend=0))[is_start], tokenizer.bos_id)
+    assert ids.max() < tokenizer.vocab_size
+    return ids, counts
 
 
 class _BlockTable:

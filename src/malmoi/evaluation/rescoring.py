@@ -111,15 +111,16 @@ def _score_stream(model: LanguageModel, tokenizer: Tokenizer, lines: Iterable[st
             group = [clean(line) for line in group]
         if "\n" in text:
             group = [line.removesuffix("\n") for line in group]
-        ids = tokenizer.encode_stream(group)
+        ids, spelling = tokenizer.encode_stream(group)
         ends = np.flatnonzero(ids == tokenizer.eos_id)
         if len(ends) > len(group):
             ends = ends[np.cumsum([1 + line.count("\n") for line in group]) - 1]
         log_probs, _ = model.score(ids[None].astype(np.int64), model.start(1))
         begins = np.concatenate([[0], ends[:-1] + 1])
         sums = np.add.reduceat(check_numbers(log_probs)[0], begins, dtype=np.float64)
-        for i in np.unique(np.searchsorted(ends, np.flatnonzero(ids == tokenizer.unk_id))).tolist():
-            sums[i] -= tokenizer.spelling_nats(group[i])
+        if len(spelling):
+            unknown = np.searchsorted(ends, np.flatnonzero(ids == tokenizer.unk_id))
+            sums -= np.bincount(unknown, spelling, minlength=len(sums))
         found: list[float] = sums.tolist()
         return found
 

@@ -32,6 +32,7 @@ from malmoi.data.tokens import TextCounts, TokenView
 from malmoi.errors import ConfigError
 from malmoi.evaluation.perplexity import readings
 from malmoi.models.interface import LanguageModel, State, TokenIds
+from malmoi.text.slicing import count_units
 from malmoi.text.sources import Line, TextSource
 from malmoi.text.tokenizers import Tokenizer
 
@@ -89,7 +90,7 @@ def finest_unit(tokenizers: Sequence[Tokenizer], texts: Sequence[Sequence[Line]]
 
 def cut_words(tokenizer: Tokenizer, lines: Sequence[Line]) -> Cut | None:
     """The words and line ends of a text, or None if a token lies across a boundary."""
-    ids, firsts = _encoded(tokenizer, lines)
+    ids, _ = _encoded(tokenizer, lines)
     is_mark = (ids == tokenizer.eos_id) | (ids == tokenizer.bos_id)
     spelling = np.zeros(len(ids))
     if tokenizer.is_lossless:
@@ -101,10 +102,7 @@ def cut_words(tokenizer: Tokenizer, lines: Sequence[Line]) -> Cut | None:
         begins = np.flatnonzero(is_mark | after_mark | with_space[ids])
     else:
         begins = np.arange(len(ids))
-        for first, line in zip(firsts, lines, strict=True):
-            words = line.text.split()
-            for place in np.flatnonzero(ids[first : first + len(words)] == tokenizer.unk_id):
-                spelling[first + place] = tokenizer.spelling_nats(words[place])
+        spelling[ids == tokenizer.unk_id] = tokenizer.encode_stream([line.text for line in lines])[1]
     return Cut(ids, begins, ~is_mark[begins], spelling[begins])
 
 
@@ -166,13 +164,13 @@ def stretch_log_probs(
 
 def counts_of(lines: Sequence[Line]) -> TextCounts:
     """How much text there is; the tokens are its words and line ends, and none of them is unknown."""
-    n_words = sum(len(line.text.split()) for line in lines)
+    units = count_units([line.text for line in lines]).sum(axis=0).tolist()
     return TextCounts(
-        n_tokens=n_words + len(lines),
+        n_tokens=units[0] + len(lines),
         n_lines=len(lines),
-        n_words=n_words,
-        n_characters=sum(len(line.text) + 1 for line in lines),
-        n_bytes=sum(len(line.text.encode()) + 1 for line in lines),
+        n_words=units[0],
+        n_characters=units[1],
+        n_bytes=units[2],
         n_unknown=0,
         spelling_nats=0.0,
     )

@@ -12,14 +12,14 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
-from itertools import filterfalse, islice, pairwise
-from typing import TYPE_CHECKING, Literal
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from malmoi.text import morphemes
-from malmoi.text.slicing import slices
+from malmoi.text.slicing import WORTH_COMPILING, slices
 from malmoi.text.vocabulary import BOS, EOS, FIRST_BYTE, PAD, UNK, Vocabulary, surfaces
 
 if TYPE_CHECKING:
@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 
 TokenIds = npt.NDArray[np.int32]
 _END = np.array([EOS], np.int32)
-WORTH_COMPILING = 1 << 15  # characters: for less, loading compiled code takes longer than a dictionary
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
+
+
+class Encoded(NamedTuple):
+    """Lines as ids, one after the other, and the words that stand behind UNK."""
+
+    ids: TokenIds
+    unknown: list[str]  # distinct
+    which: npt.NDArray[np.int64]  # for each UNK in turn, its place in `unknown`
 
 
 class Codec(ABC):
@@ -38,17 +45,13 @@ class Codec(ABC):
     def encode(self, lines: Sequence[str]) -> list[TokenIds]:
         """The ids of each line, with EOS at its end."""
 
-    def encode_stream(self, lines: Sequence[str]) -> TokenIds:
-        """The ids of all lines in one array, with EOS after each."""
-        return np.concatenate([np.zeros(0, np.int32), *self.encode(lines)])
+    def encode_stream(self, text: str) -> Encoded:
+        """The ids of all lines of a text in one array, with EOS after each, and the words that UNK stands for."""
+        return Encoded(np.concatenate(self.encode(text.split("\n"))), [], np.zeros(0, np.int64))
 
     @abstractmethod
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids that are in the vocabulary; EOS is a line break, PAD and BOS are nothing."""
-
-    @abstractmethod
-    def unknown(self, line: str) -> list[str]:
-        """The parts of the line that encode to UNK."""
 
 
 def make_codec(vocabulary: Vocabulary) -> Codec:
@@ -81,17 +84,26 @@ class WordCodec(Codec):
         return WordTable(self._ids)
 
     def encode(self, lines: Sequence[str]) -> list[TokenIds]:
-        ids = self._ids
         if self._is_white_space and sum(map(len, lines)) > WORTH_COMPILING:
-            joined = self.encode_stream(lines)
+            joined = self.encode_stream("\n".join(lines)).ids
             ends = np.flatnonzero(joined == EOS) + 1
             return [joined[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
+        ids = self._ids
         return [np.array([*[ids.get(unit, UNK) for unit in units], EOS], np.int32) for units in self._cut(lines)]
 
-    def encode_stream(self, lines: Sequence[str]) -> TokenIds:
-        if self._is_white_space and sum(map(len, lines)) > WORTH_COMPILING:
-            return self._table.encode(lines, UNK, EOS)
-        return super().encode_stream(lines)
+    def encode_stream(self, text: str) -> Encoded:
+        if self._is_white_space and len(text) > WORTH_COMPILING:
+            return self._table.encode(text, UNK, EOS)
+        ids: list[int] = []
+        places: dict[str, int] = {}
+        which: list[int] = []
+        for units in self._cut(text.split("\n")):
+            for unit in units:
+                ids.append(token_id := self._ids.get(unit, UNK))
+                if token_id == UNK:
+                    which.append(places.setdefault(unit, len(places)))
+            ids.append(EOS)
+        return Encoded(np.array(ids, np.int32), list(places), np.array(which, np.int64))
 
     def decode(self, token_ids: Sequence[int]) -> str:
         lines: list[list[str]] = [[]]
@@ -101,9 +113,6 @@ class WordCodec(Codec):
             elif token_id not in (PAD, BOS):
                 lines[-1].append(self._pieces[token_id])
         return "\n".join(map(self._join, lines))
-
-    def unknown(self, line: str) -> list[str]:
-        return list(filterfalse(self._ids.__contains__, self._cut([line])[0]))
 
 
 class CharacterCodec(Codec):
@@ -131,9 +140,6 @@ class CharacterCodec(Codec):
         text = b"".join([self._surfaces[token_id] for token_id in token_ids]).decode(errors="replace")
         return unicodedata.normalize("NFC", text) if self._form == "NFD" else text
 
-    def unknown(self, line: str) -> list[str]:
-        return []
-
 
 class SubwordCodec(Codec):
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -152,9 +158,6 @@ class SubwordCodec(Codec):
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return b"".join([self._surfaces[token_id] for token_id in token_ids]).decode(errors="replace")
-
-    def unknown(self, line: str) -> list[str]:
-        return []
 
 
 def _backend(vocabulary: Vocabulary) -> "Backend":

@@ -1,12 +1,16 @@
-"""Text as tokenizers take it: in NFC, and in parts of bounded length."""
+"""Text as tokenizers take it: in NFC, and in parts of bounded length; and how long it is."""
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Int64
 
 from malmoi.errors import DataError
 
 SLICE_LENGTH = 2**14  # characters that a library reads at once, so that its memory does not grow with the line
+WORTH_COMPILING = 2**15  # characters: for less, loading compiled code takes longer than Python does
 _INNER_SPACE = re.compile(r"(?<=\S) (?=\S)")
 
 
@@ -21,8 +25,9 @@ def to_nfc(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
+        place = error.start - text.rfind("\n", 0, error.start)  # in its line, from 1
         raise DataError(
-            f"The text holds U+{ord(text[error.start]):04X} at character {error.start + 1}, half of a surrogate pair. "
+            f"The text holds U+{ord(text[error.start]):04X} at character {place}, half of a surrogate pair. "
             "Expected Unicode characters, which UTF-8 can hold. Remove it, or read the file with errors='replace'."
         ) from None
     return unicodedata.normalize("NFC", text)
@@ -41,3 +46,13 @@ def slices(line: str) -> Iterator[str]:
         yield line[begin:end]
         begin = end
     yield line[begin:]
+
+
+def count_units(lines: Sequence[str]) -> Int64[np.ndarray, "lines 3"]:
+    """Words (what `str.split` parts), characters and UTF-8 bytes of each line; the last two with one for the line's end."""
+    if sum(map(len, lines)) > WORTH_COMPILING:
+        from malmoi.text.word_table import count_units
+
+        return count_units("\n".join(lines))
+    counts = [(len(line.split()), len(line) + 1, len(line.encode()) + 1) for line in lines]
+    return np.array(counts, np.int64).reshape(len(lines), 3)

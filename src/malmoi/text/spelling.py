@@ -21,8 +21,12 @@ once; we count types, weigh t twice, and give what pruning takes to the shorter 
 import json
 import math
 import random
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
 
 from malmoi.errors import DataError
 
@@ -40,6 +44,15 @@ CHARACTERS_OF_LEAD = {
     **{lead: 2048 if lead in (0xE0, 0xED) else 4096 for lead in range(0xE0, 0xF0)},
     **{0xF0: 48 * 4096, 0xF1: 64 * 4096, 0xF2: 64 * 4096, 0xF3: 64 * 4096, 0xF4: 16 * 4096},
 }
+
+
+class _Grams(NamedTuple):
+    """N-grams of one length, in the order of their numbers."""
+
+    histories: Int64[np.ndarray, " grams"]  # the number of each without its last character
+    letters: Int64[np.ndarray, " grams"]  # its last character
+    counts: Int64[np.ndarray, " grams"]
+    numbers: Int64[np.ndarray, " grams"]
 
 
 class SpellingModel:
@@ -76,26 +89,17 @@ class SpellingModel:
         Raises:
             DataError: If there is no word.
         """
-        chosen = sorted(set(words))
+        chosen = sorted(dict.fromkeys(words))  # sorting what is sorted takes no time
         if not chosen:
             raise DataError("Found 0 words to learn spelling from: expected at least 1. Pass a text with words in it.")
         if len(chosen) > MAX_WORDS:
             chosen = random.Random(0).sample(chosen, MAX_WORDS)
-        grams = Counter(
-            edged[start:end]
-            for edged in (EDGE + word + EDGE for word in chosen)
-            for end in range(2, len(edged) + 1)
-            for start in range(max(0, end - ORDER), end)
-        )
-        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        for gram, n in grams.items():
-            counts[gram[:-1]][gram[-1]] = n
-        kept: dict[str, dict[str, int]] = counts
+        levels, letters = _count_grams(chosen)
         rounds = 0
-        while _json_bytes(kept, unknown_share) > max_json_bytes and len(kept) > 1:
+        while len(levels) > 1 and _json_bytes(levels, letters, unknown_share) > max_json_bytes:
             rounds += 1
-            kept = _prune(kept, rounds)
-        return cls(kept, unknown_share)
+            levels = _prune(levels, rounds)
+        return cls(_to_counts(levels, letters), unknown_share)
 
     def prob(self, character: str, history: str) -> float:
         """P(character | history). EDGE as the character is the end of a word; at the head of a history, its start."""
@@ -157,27 +161,71 @@ def _json(counts: Mapping[str, Mapping[str, int]], unknown_share: float) -> str:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-def _json_bytes(counts: Mapping[str, Mapping[str, int]], unknown_share: float) -> int:
-    """The size of the JSON form, which does not depend on its order."""
-    return len(_json(counts, unknown_share).encode())
+def _count_grams(words: Sequence[str]) -> tuple[list[_Grams], str]:
+    """What stands in these words, edges around each, by length from one character on; and the distinct characters."""
+    text = "".join(f"{EDGE}{word}{EDGE}" for word in words)
+    points, codes = np.unique(np.frombuffer(text.encode("utf-32-le"), np.dtype("<u4")), return_inverse=True)
+    lengths = np.array([len(word) + 2 for word in words])
+    place = np.arange(len(codes)) - np.repeat(np.cumsum(lengths) - lengths, lengths)  # of each character in its word
+    n_letters = len(points)
+    single = np.bincount(codes[place > 0], minlength=n_letters)  # the edge before a word follows nothing
+    levels = [_Grams(np.zeros(n_letters, np.int64), np.arange(n_letters), single, np.arange(n_letters))]
+    ending_here = codes  # the number of the n-gram that ends at each place
+    for n in range(2, ORDER + 1):
+        whole = np.flatnonzero(place >= n - 1)
+        keys, found, counts = np.unique(
+            ending_here[whole - 1] * n_letters + codes[whole], return_inverse=True, return_counts=True
+        )
+        levels.append(_Grams(keys // n_letters, keys % n_letters, counts, np.arange(len(keys))))
+        ending_here = np.zeros(len(codes), np.int64)
+        ending_here[whole] = found
+    return [grams for grams in levels if len(grams.counts)], points.tobytes().decode("utf-32-le")
 
 
-def _count_of(history: str, counts: Mapping[str, Mapping[str, int]]) -> int:
-    """How often a history was followed by something. Nothing ends before its word, so that is its own count."""
-    return counts[""].get(EDGE, 0) if history == EDGE else counts.get(history[:-1], {}).get(history[-1], 0)
-
-
-def _prune(counts: Mapping[str, Mapping[str, int]], rounds: int) -> dict[str, dict[str, int]]:
+def _prune(levels: list[_Grams], rounds: int) -> list[_Grams]:
     """Drop rare n-grams: in round 1 the longest that occur once; each round after it raises the limit for every length.
 
     Characters by themselves stay. An n-gram is at most as frequent as its history and its limit is higher, so none
     outlives its history.
     """
-    kept = {}
-    for history, following in counts.items():
-        limit = rounds + len(history) - ORDER + 1  # this count and lower ones go
-        kept[history] = {character: n for character, n in following.items() if n > limit or not history}
-    return {history: following for history, following in kept.items() if following}
+    kept = levels[:1]
+    for n, grams in enumerate(levels[1:], 2):
+        is_kept = grams.counts > rounds + n - ORDER
+        if is_kept.any():
+            kept.append(_Grams(*(values[is_kept] for values in grams)))
+    return kept
+
+
+def _json_bytes(levels: list[_Grams], letters: str, unknown_share: float) -> int:
+    """The size of the JSON form, without writing it."""
+    widths = np.array([len(json.dumps(letter, ensure_ascii=False).encode()) - 2 for letter in letters])
+    size = len(_json({}, unknown_share)) - 1
+    histories = np.zeros(1, np.int64)  # bytes of each n-gram that may be a history, by its number
+    for grams in levels:
+        digits = 1 + np.searchsorted(10 ** np.arange(1, 19), grams.counts, side="right")
+        size += int((widths[grams.letters] + digits + len('"":,')).sum())
+        size += int((histories[np.unique(grams.histories)] + len('"":{},') - 1).sum())
+        histories, shorter = np.zeros(grams.numbers[-1] + 1, np.int64), histories
+        histories[grams.numbers] = shorter[grams.histories] + widths[grams.letters]
+    return size
+
+
+def _to_counts(levels: list[_Grams], letters: str) -> dict[str, dict[str, int]]:
+    """History -> next character -> count."""
+    counts: dict[str, dict[str, int]] = {}
+    histories = {0: ""}
+    for grams in levels:
+        longer = {}
+        for history, letter, n, number in zip(*(values.tolist() for values in grams), strict=True):
+            longer[number] = histories[history] + letters[letter]
+            counts.setdefault(histories[history], {})[letters[letter]] = n
+        histories = longer
+    return counts
+
+
+def _count_of(history: str, counts: Mapping[str, Mapping[str, int]]) -> int:
+    """How often a history was followed by something. Nothing ends before its word, so that is its own count."""
+    return counts[""].get(EDGE, 0) if history == EDGE else counts.get(history[:-1], {}).get(history[-1], 0)
 
 
 def _problem(content: object) -> str:

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, islice
 
+import numpy as np
+
 from malmoi.errors import ConfigError, DataError
 from malmoi.text import morphemes
 from malmoi.text.codecs import keep_forks_quiet
@@ -58,9 +60,10 @@ def learn(
             f"min_count={min_count} has no meaning for a unigram tokenizer, whose pieces have probabilities instead of "
             "counts. Leave it out, or choose a smaller vocab_size."
         )
-    clean = (part for line in lines for part in to_nfc(line).split("\n"))
     if kind == "word":
-        return _words(_count(line.split() for line in clean), size, min_count, literal=UNKNOWN)
+        joined = (to_nfc("\n".join(batch)) for batch in _batches(lines))
+        return _words(_count(text.split() for text in joined), size, min_count, literal=UNKNOWN)
+    clean = (part for line in lines for part in to_nfc(line).split("\n"))
     if kind == "morpheme":
         units = chain.from_iterable(morphemes.cut(batch) for batch in _batches(_sample(clean, MORPHEME_SAMPLE_BYTES)))
         return _words(_count(units), size, min_count, literal=None)
@@ -81,17 +84,20 @@ def _words(
         raise _no_text("word")
     if min_count is None:
         min_count = 1 if n_literal or len(counts) < FEW_WORDS else 2
-    frequent = (word for word, n in counts.items() if n >= min_count and word not in SPECIALS)
-    kept = sorted(frequent, key=lambda word: (-counts[word], word))[: vocab_size and vocab_size - len(SPECIALS)]
+    words = sorted(counts)
+    times = np.fromiter(map(counts.__getitem__, words), np.int64, len(words))
+    order = np.argsort(-times, kind="stable")[: np.count_nonzero(times >= min_count)]
+    frequent = (word for i in order.tolist() if (word := words[i]) not in SPECIALS)
+    kept = list(islice(frequent, vocab_size and vocab_size - len(SPECIALS)))
     if not kept:
         raise DataError(
             f"No word occurs min_count={min_count} times, the most frequent one {max(counts.values())} times. "
             f"Expected at least 1 word to know: choose a min_count of {max(counts.values())} or less."
         )
-    n_other = counts.total() - sum(counts[word] for word in kept)
+    n_other = counts.total() - sum(map(counts.__getitem__, kept))
     unknown_share = (n_literal + 0.5) / (n_literal + n_other + 1) if n_literal else 0.0
     vocabulary = Vocabulary("word" if literal else "morpheme", [*SPECIALS, *kept])
-    return vocabulary, SpellingModel.fit(counts, unknown_share)
+    return vocabulary, SpellingModel.fit(words, unknown_share)
 
 
 def _characters(kind: str, lines: Iterable[str], vocab_size: int, min_count: int) -> Vocabulary:

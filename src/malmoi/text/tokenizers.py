@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Float64, Int32, Integer
 
 from malmoi.errors import DataError, RunError
 from malmoi.files import write_bytes
@@ -65,7 +65,6 @@ class Tokenizer:
         self._vocabulary = vocabulary
         self._spelling = spelling
         self._spell = lru_cache(2**16)(spelling.nats) if spelling else None
-        self._surfaces = surfaces(vocabulary)
         self._codec = make_codec(vocabulary)
 
     def __repr__(self) -> str:
@@ -84,10 +83,19 @@ class Tokenizer:
                 found = list(islice(ids, len(line_parts)))
                 yield found[0] if len(found) == 1 else np.concatenate(found)
 
-    def encode_stream(self, lines: Sequence[str]) -> TokenIds:
-        """The ids of all lines in one array, eos after each; a line break inside a line is eos too."""
-        text = to_nfc("\n".join(lines))
-        return self._codec.encode_stream(text.split("\n") if lines else [])
+    def encode_stream(self, lines: Sequence[str]) -> tuple[TokenIds, Float64[np.ndarray, " unknown"]]:
+        """The ids of all lines in one array, eos after each; a line break inside a line is eos too.
+
+        Returns:
+            The ids, and for each unk among them -ln P of how its word is spelled; none for lossless kinds.
+        """
+        if not lines:
+            return np.zeros(0, np.int32), np.zeros(0)
+        ids, unknown, which = self._codec.encode_stream(to_nfc("\n".join(lines)))
+        if not unknown:
+            return ids, np.zeros(0)
+        assert self._spell is not None
+        return ids, np.array([*map(self._spell, unknown)])[which]
 
     def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"]) -> str:
         """The text of the ids: eos is a line break, bos and pad are nothing, half a character is U+FFFD.
@@ -136,18 +144,11 @@ class Tokenizer:
 
     def count_unknown(self, line: str) -> int:
         """How many tokens of the line are unk."""
-        return 0 if self.is_lossless else sum(len(self._codec.unknown(part)) for part in to_nfc(line).split("\n"))
+        return 0 if self.is_lossless else len(self.encode_stream([line])[1])
 
     def spelling_nats(self, line: str) -> float:
         """-ln P of how the unknown words of the line are spelled: what <unk> leaves unsaid. 0 for lossless kinds."""
-        return self.spell_unknown(line)[1]
-
-    def spell_unknown(self, line: str) -> tuple[int, float]:
-        """`count_unknown` and `spelling_nats` at once."""
-        if self._spell is None:
-            return 0, 0.0
-        units = [unit for part in to_nfc(line).split("\n") for unit in self._codec.unknown(part)]
-        return len(units), math.fsum(map(self._spell, units))
+        return math.fsum(self.encode_stream([line])[1])
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, and spelling.json for kinds with unknown words.
@@ -186,6 +187,10 @@ class Tokenizer:
     def fingerprint(self) -> str:
         """SHA-256 of what `save` writes, in hexadecimal: the same for tokenizers that give the same ids and figures."""
         return self._fingerprint
+
+    @cached_property
+    def _surfaces(self) -> list[bytes]:
+        return surfaces(self._vocabulary)
 
     @cached_property
     def _fingerprint(self) -> str:

@@ -1,18 +1,20 @@
-"""Words to ids in compiled code: a hash table over their UTF-8 bytes, walked without making a string of each word.
+"""Words to ids, and the sizes of lines, in compiled code: UTF-8 bytes are walked without making a string of each word.
 
 A Python loop with a dictionary takes a hundred nanoseconds for each word; reading a text, and scoring it with a model that only
 looks things up, are then mostly that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 
 from malmoi.jit import compiled
+from malmoi.text.codecs import Encoded
 
 EMPTY = -1
+SEED = np.uint64(14695981039346656037)
 
 
 class WordTable:
@@ -31,12 +33,37 @@ class WordTable:
         if encoded:
             _fill(self._bytes, self._ends, self._slots)
 
-    def encode(self, lines: Sequence[str], unknown: int, line_end: int) -> Int32[np.ndarray, " tokens"]:
-        """The ids of all words of these lines, cut at white space as `str.split` does, and `line_end` after each line."""
-        data = np.frombuffer(("\n".join(lines) + "\n").encode("utf-8", "surrogatepass"), np.uint8)
+    def encode(self, text: str, unknown: int, line_end: int) -> Encoded:
+        """All words of these lines, cut at white space as `str.split` does, and `line_end` after each line.
+
+        Args:
+            text: Lines with a line break between them.
+            unknown: The id of words that are not in the table.
+            line_end: The id of a line's end.
+        """
+        data = _bytes(text)
         found = np.empty(len(data), np.int32)
-        n_found = _encode(data, self._bytes, self._ends, self._ids, self._slots, unknown, line_end, found)
-        return found[:n_found].copy()
+        missing = np.empty((len(data) // 2, 2), np.int64)  # where unknown words begin and end
+        n_found, n_missing = _encode(
+            data, self._bytes, self._ends, self._ids, self._slots, unknown, line_end, found, missing
+        )
+        which, n_distinct = _distinct(data, missing[:n_missing])  # `missing` begins with the distinct ones now
+        words = [
+            data[begin:end].tobytes().decode("utf-8", "surrogatepass") for begin, end in missing[:n_distinct].tolist()
+        ]
+        return Encoded(found[:n_found].copy(), words, which)
+
+
+def count_units(text: str) -> Int64[np.ndarray, "lines 3"]:
+    """Words, as `str.split` has them, characters and UTF-8 bytes of each line, of lines with a line break between them.
+
+    Characters and bytes include one for the end of the line.
+    """
+    return _count_units(_bytes(text), text.count("\n") + 1)
+
+
+def _bytes(text: str) -> UInt8[np.ndarray, " bytes"]:
+    return np.frombuffer((text + "\n").encode("utf-8", "surrogatepass"), np.uint8)
 
 
 @compiled()
@@ -59,24 +86,40 @@ def _space(data, i):  # type: ignore[no-untyped-def]
     return 0
 
 
+@compiled(inline=True)
+def _mixed(code, byte):  # type: ignore[no-untyped-def]
+    """FNV-1a: the hash of a word that goes on with this byte."""
+    return (code ^ np.uint64(byte)) * np.uint64(1099511628211)
+
+
 @compiled()
-def _slot(data, begin, end, table, ends, slots):  # type: ignore[no-untyped-def]
-    """Where the word data[begin:end] stands among the slots, or the empty slot where it would."""
-    code = np.uint64(14695981039346656037)  # FNV-1a, then mixed
+def _hash(data, begin, end):  # type: ignore[no-untyped-def]
+    code = SEED
     for i in range(begin, end):
-        code = (code ^ np.uint64(data[i])) * np.uint64(1099511628211)
-    code ^= code >> np.uint64(32)
+        code = _mixed(code, data[i])
+    return code
+
+
+@compiled()
+def _is_same(data, begin, end, others, first, after):  # type: ignore[no-untyped-def]
+    """Whether data[begin:end] is others[first:after]."""
+    if end - begin != after - first:
+        return False
+    i = 0
+    while i < end - begin and data[begin + i] == others[first + i]:
+        i += 1
+    return i == end - begin
+
+
+@compiled()
+def _slot(code, data, begin, end, table, ends, slots):  # type: ignore[no-untyped-def]
+    """Where the word data[begin:end], whose hash is `code`, stands among the slots, or the empty slot where it would."""
     mask = len(slots) - 1
-    place = np.int64(code & np.uint64(mask))
+    place = np.int64((code ^ (code >> np.uint64(32))) & np.uint64(mask))
     while slots[place] >= 0:
         word = slots[place]
-        first = ends[word - 1] if word else 0
-        if ends[word] - first == end - begin:
-            i = 0
-            while i < end - begin and table[first + i] == data[begin + i]:
-                i += 1
-            if i == end - begin:
-                return place
+        if _is_same(data, begin, end, table, ends[word - 1] if word else 0, ends[word]):
+            return place
         place = (place + 1) & mask
     return place
 
@@ -85,7 +128,7 @@ def _slot(data, begin, end, table, ends, slots):  # type: ignore[no-untyped-def]
 def _fill(table, ends, slots):  # type: ignore[no-untyped-def]
     begin = np.int64(0)
     for word in range(len(ends)):
-        slots[_slot(table, begin, ends[word], table, ends, slots)] = word
+        slots[_slot(_hash(table, begin, ends[word]), table, begin, ends[word], table, ends, slots)] = word
         begin = ends[word]
 
 
@@ -99,21 +142,73 @@ def _encode(
     unknown: int,
     line_end: int,
     found: NDArray[np.int32],
-) -> int:
-    """Fill `found` with ids; how many there are. The data end with a line break."""
-    n_found, begin, i = 0, 0, 0
+    missing: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Fill `found` with ids and `missing` with places of unknown words; how many of both. The data end with a line break."""
+    n_found, n_missing, begin, i, code = 0, 0, 0, 0, SEED
     while i < len(data):
-        width = _space(data, i)
+        width = 0 if 32 < data[i] < 0xC2 else _space(data, i)
         if not width:
+            code = _mixed(code, data[i])
             i += 1
             continue
         if i > begin:
-            word = slots[_slot(data, begin, i, table, ends, slots)]
-            found[n_found] = ids[word] if word >= 0 else unknown
+            word = slots[_slot(code, data, begin, i, table, ends, slots)]
+            if word >= 0:
+                found[n_found] = ids[word]
+            else:
+                found[n_found] = unknown
+                missing[n_missing] = begin, i
+                n_missing += 1
             n_found += 1
         if data[i] == 10:
             found[n_found] = line_end
             n_found += 1
         i += width
-        begin = i
-    return n_found
+        begin, code = i, SEED
+    return n_found, n_missing
+
+
+@compiled()
+def _distinct(data: UInt8[np.ndarray, " bytes"], places: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """For each place the number of its word, by first appearance, and how many there are; their places go to the front."""
+    which = np.empty(len(places), np.int64)
+    size = 16
+    while size < 2 * len(places):
+        size *= 2
+    slots = np.full(size, EMPTY, np.int64)
+    n_distinct = 0
+    for place in range(len(places)):
+        begin, end = places[place]
+        code = _hash(data, begin, end)
+        slot = np.int64((code ^ (code >> np.uint64(32))) & np.uint64(size - 1))
+        while slots[slot] >= 0 and not _is_same(data, begin, end, data, places[slots[slot], 0], places[slots[slot], 1]):
+            slot = (slot + 1) & (size - 1)
+        if slots[slot] < 0:
+            slots[slot] = n_distinct
+            places[n_distinct] = begin, end
+            n_distinct += 1
+        which[place] = slots[slot]
+    return which, n_distinct
+
+
+@compiled()
+def _count_units(data: UInt8[np.ndarray, " bytes"], n_lines: int) -> NDArray[np.int64]:
+    counts = np.zeros((n_lines, 3), np.int64)
+    line, i, in_word = 0, 0, False
+    while i < len(data):
+        width = _space(data, i)
+        if width:
+            counts[line, 1] += 1
+            counts[line, 2] += width
+            in_word = False
+            if data[i] == 10:
+                line += 1
+            i += width
+            continue
+        counts[line, 0] += not in_word
+        counts[line, 1] += (data[i] & 0xC0) != 0x80  # not a byte that goes on with a character
+        counts[line, 2] += 1
+        in_word = True
+        i += 1
+    return counts

@@ -36,6 +36,9 @@ class Ids:
     def read(self, start: int, stop: int) -> np.ndarray:
         return self.ids[start:stop]
 
+    def release(self) -> None:
+        pass
+
 
 def fit(
     sentences: list[list[int]], order: int, store: Store | None = None, vocab_size: int = V, **options: Any

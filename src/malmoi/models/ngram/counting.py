@@ -34,6 +34,7 @@ class TokenStream(Protocol):
 
     def __len__(self) -> int: ...
     def read(self, start: int, stop: int) -> NDArray[np.int64]: ...
+    def release(self) -> None: ...
 
 
 @dataclass
@@ -199,6 +200,7 @@ def _padded(tokens: TokenStream, vocab_size: int, bos_id: int, eos_id: int, stor
             begins = np.concatenate([[0], begins])
         store.append("text", np.insert(block, begins, bos_id).astype(dtype))
         starts = bool(len(ends)) and int(ends[-1]) == len(block)
+        tokens.release()
     if not starts:
         store.append("text", np.array([eos_id], dtype))
     return store.take("text", dtype)
