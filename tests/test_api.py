@@ -12,6 +12,7 @@ from malmoi.errors import ConfigError, MissingExtraError, RunError
 from malmoi.models.neural import NeuralLanguageModel
 from malmoi.models.registry import RUNGS, build_model
 from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
+from malmoi.scratch.serving import ScratchLanguageModel
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import train_tokenizer
 from malmoi.training.card import write_card
@@ -34,7 +35,7 @@ def saved(folder: Path, name: str) -> NeuralLanguageModel:
 @pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if not rung.counts))
 def test_save_load_score_is_exact(name: str, tmp_path: Path) -> None:
     model = saved(tmp_path, name)
-    run = malmoi.load(tmp_path)
+    run = malmoi.load(tmp_path, engine="torch")
     token_ids = np.concatenate([run.tokenizer.encode(line) for line in LINES])[None]
     before, _ = model.score(token_ids, model.start())
     after, _ = run.model.score(token_ids, run.model.start())
@@ -74,11 +75,25 @@ def test_without_pytorch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     saved(tmp_path, "lstm")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(
-        MissingExtraError, match=r"A run of the rung lstm needs PyTorch.*pip install 'malmoi\[neural\]'"
+        MissingExtraError, match=r"rung lstm with the engine torch needs PyTorch.*pip install 'malmoi\[neural\]'"
     ):
-        _ = malmoi.load(tmp_path).model
+        _ = malmoi.load(tmp_path, engine="torch").model
     with pytest.raises(MissingExtraError, match=r"needs PyTorch"):
         malmoi.train("lstm", TextSource.from_texts(LINES * 50), out=tmp_path / "new", steps=1, evaluate_every=1)
+    assert malmoi.load(tmp_path, device="auto").generate(max_tokens=2)
+
+
+def test_numpy_serves_on_the_cpu_and_pytorch_where_it_is_asked_for(tmp_path: Path) -> None:
+    saved(tmp_path, "gru")
+    assert isinstance(malmoi.load(tmp_path).model, ScratchLanguageModel)
+    assert isinstance(malmoi.load(tmp_path, engine="scratch", device="auto").model, ScratchLanguageModel)
+    assert isinstance(malmoi.load(tmp_path, engine="torch").model, NeuralLanguageModel)
+    with pytest.raises(ConfigError, match=r"--device cuda:99 cannot be used here"):
+        _ = malmoi.load(tmp_path, device="cuda:99").model
+    with pytest.raises(ConfigError, match=r"no engine 'jax'. Engines are: auto, torch, scratch"):
+        malmoi.load(tmp_path, engine="jax")
+    with pytest.raises(ConfigError, match=r"scratch cannot compute on 'cuda'.*Use the device cpu, or the engine torch"):
+        malmoi.load(tmp_path, device="cuda", engine="scratch")
 
 
 def test_devices_are_checked_before_use() -> None:

@@ -7,25 +7,30 @@ Every verb of the command line and every route of a server calls what is here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malmoi.errors import MissingExtraError
-from malmoi.models.config import NGramConfig
-from malmoi.models.registry import build_model, find_rung
-from malmoi.runs import RunConfig, checked, read_arrays, read_config, run_path
+from malmoi.errors import ConfigError, MissingExtraError
+from malmoi.models.config import ModelConfig, NeuralConfig, NGramConfig
+from malmoi.models.registry import Rung, build_model, find_rung
+from malmoi.runs import Arrays, RunConfig, checked, read_arrays, read_config, run_path
 
 if TYPE_CHECKING:
     from malmoi.data.tokens import TokenView
     from malmoi.evaluation.perplexity import Evaluation
+    from malmoi.explain.explanation import Explanation
     from malmoi.generation.completion import Completer, Completion, NextToken
     from malmoi.generation.sampling import SamplingOptions
+    from malmoi.language import Language
     from malmoi.models.interface import LanguageModel
     from malmoi.text.sources import TextSource
     from malmoi.text.tokenizers import Tokenizer
     from malmoi.training.progress import Reporter
 
+ENGINES = ("auto", "torch", "scratch")
 Text = "str | Path | Sequence[str | Path] | TextSource"
 
 
@@ -34,15 +39,25 @@ class Run:
 
     Args:
         folder: A run folder, or the name of one under runs/.
-        device: Where the model computes: "cpu", "cuda" and so on.
+        device: Where the model computes: "cpu", "cuda" and so on; "auto" is the GPU where there is one.
+        engine: What computes a neural model: "scratch" (NumPy alone, on the CPU, ready at once), "torch" (PyTorch), or "auto":
+            scratch on the CPU, PyTorch elsewhere. Both give the same answers up to rounding; counts need neither.
 
     Raises:
         RunError: If the folder is no run, or one of its files is damaged.
+        ConfigError: If there is no such engine, or it cannot compute on this device.
     """
 
-    def __init__(self, folder: str | Path, device: str = "cpu") -> None:
+    def __init__(self, folder: str | Path, device: str = "cpu", engine: str = "auto") -> None:
+        if engine not in ENGINES:
+            raise ConfigError(f"There is no engine {engine!r}. Engines are: {', '.join(ENGINES)}.")
+        if engine == "scratch" and device not in ("cpu", "auto"):
+            raise ConfigError(
+                f"The engine scratch cannot compute on {device!r}: NumPy knows the CPU alone. Use the device cpu, or the "
+                "engine torch."
+            )
         self.folder = run_path(folder)
-        self.device = device
+        self.device, self.engine = device, engine
         self.config: RunConfig = read_config(self.folder)
 
     def __repr__(self) -> str:
@@ -65,18 +80,35 @@ class Run:
 
             tables = load_tables(path, config.order, config.vocab_size)
             return NGramModel(tables, self.tokenizer.bos_id, self.tokenizer.eos_id)
-        arrays = read_arrays(path)
+        assert isinstance(config, NeuralConfig)
+        with ThreadPoolExecutor(1) as pool:  # the checksum of the weights and the tokenizer keep one core each busy
+            reading = pool.submit(read_arrays, path)
+            from malmoi.scratch.serving import ScratchLanguageModel, weight_shapes
+
+            start_id = self.tokenizer.eos_id
+            arrays = checked(reading.result(), weight_shapes(config), path)
+        if self._served_by_scratch():
+            return ScratchLanguageModel(config, arrays, start_id)
+        return self._torch_model(rung, config, arrays)
+
+    def _served_by_scratch(self) -> bool:
+        if self.engine != "auto" or self.device not in ("cpu", "auto"):
+            return self.engine == "scratch"
+        if self.device == "cpu" or find_spec("torch") is None:
+            return True
+        return str(device_of("auto")) == "cpu"
+
+    def _torch_model(self, rung: Rung, config: ModelConfig, arrays: Arrays) -> "LanguageModel":
         try:
             import torch
         except ModuleNotFoundError:
-            raise MissingExtraError("PyTorch", "neural", f"A run of the rung {rung.name}") from None
+            purpose = f"A run of the rung {rung.name} with the engine torch"
+            raise MissingExtraError("PyTorch", "neural", purpose) from None
         from malmoi.models.neural import NeuralLanguageModel
 
         network = build_model(rung, config)
-        parameters = dict(network.named_parameters())
-        checked(arrays, {name: tuple(p.shape) for name, p in parameters.items()}, path)
         with torch.no_grad():
-            for name, parameter in parameters.items():
+            for name, parameter in network.named_parameters():
                 parameter.copy_(torch.from_numpy(arrays[name]))
         return NeuralLanguageModel(network.to(device_of(self.device)), start_id=self.tokenizer.eos_id)
 
@@ -143,6 +175,50 @@ class Run:
 
         return score_lines(self.model, self.tokenizer, lines)
 
+    def explain(
+        self,
+        text: str = "",
+        *,
+        step: int | str = "last",
+        train_step: bool = False,
+        learning_rate: float | int = 1.0,
+        language: "Language" = "en",
+    ) -> "Explanation":
+        """Why a token of `text` got its probability, step by step, and what every token and word of the text cost.
+
+        Args:
+            text: What is explained; no line end is added.
+            step: Which token: its number from 1, "last", or "next" for the likeliest one after the text.
+            train_step: Also show what a training step on that token does.
+            learning_rate: Of that step.
+            language: Of titles and sentences.
+        """
+        from malmoi.explain.explaining import explain_subject
+        from malmoi.explain.subjects import subject_of_run
+
+        return explain_subject(
+            subject_of_run(self.folder, self.config, self.model, self.tokenizer),
+            text,
+            step=step,
+            learning_rate=learning_rate if train_step else None,
+            language=language,
+            engines=self._other_engines,
+        )
+
+    @cached_property
+    def _other_engines(self) -> "dict[str, LanguageModel]":
+        """What else can compute this run here, by the name that people know."""
+        if find_rung(self.config.family).counts:
+            return {}
+        from malmoi.scratch.serving import ScratchLanguageModel
+
+        if not isinstance(self.model, ScratchLanguageModel):
+            return {"NumPy": Run(self.folder, engine="scratch").model}
+        try:
+            return {"PyTorch": Run(self.folder, engine="torch").model}
+        except MissingExtraError:
+            return {}
+
     def export(self, out: str | Path, to: str = "arpa") -> Path:
         """Write the model as a file that other programs read, and give its path; see malmoi.interop.exchange."""
         from malmoi.interop.exchange import export_run
@@ -150,9 +226,9 @@ class Run:
         return export_run(self.folder, out, to)
 
 
-def load(folder: str | Path, device: str = "cpu") -> Run:
-    """The run in that folder."""
-    return Run(folder, device)
+def load(folder: str | Path, device: str = "cpu", engine: str = "auto") -> Run:
+    """The run in that folder; the arguments are those of `Run`."""
+    return Run(folder, device, engine)
 
 
 def train(

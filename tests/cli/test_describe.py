@@ -13,7 +13,7 @@ from malmoi.cli.describe import script
 def test_info_of_a_run(malmoi: Malmoi, char_run: Path) -> None:
     code, out, err = malmoi("info", char_run)
     facts = dict(line.split("\t", 1) for line in out.splitlines()[1:])
-    n_parameters = sum(p.numel() for p in package.load(char_run).model.network.parameters())  # type: ignore[attr-defined]
+    n_parameters = sum(p.numel() for p in package.load(char_run, engine="torch").model.network.parameters())  # type: ignore[attr-defined]
     size = (char_run / "model.safetensors").stat().st_size
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == str(char_run)

@@ -15,6 +15,7 @@ from malmoi.models.ngram.counting import Store
 from malmoi.models.ngram.estimate import estimate
 from malmoi.models.ngram.model import NGramModel
 from malmoi.models.registry import RUNGS, build_model
+from malmoi.scratch.serving import ScratchLanguageModel
 
 V = 23
 EOS = 3
@@ -27,6 +28,18 @@ def neural(name: str, **options: object) -> Callable[[], LanguageModel]:
         for parameter in network.parameters():  # far from uniform, so that a mistake cannot hide
             parameter.data *= 4
         return NeuralLanguageModel(network, start_id=EOS)
+
+    return make
+
+
+def scratch(name: str, **options: object) -> Callable[[], LanguageModel]:
+    """The same weights, served by NumPy."""
+
+    def make() -> LanguageModel:
+        served = neural(name, **options)()
+        assert isinstance(served, NeuralLanguageModel)
+        arrays = {key: weight.detach().numpy() for key, weight in served.network.named_parameters()}
+        return ScratchLanguageModel(served.network.config, arrays, start_id=EOS)
 
     return make
 
@@ -100,6 +113,14 @@ MODELS: dict[str, Callable[[], LanguageModel]] = {
     "gru": neural("gru"),
     "lstm, untied, three layers": neural("lstm", tie_embeddings=False, n_layers=3),
     "lstm, one layer": neural("lstm", n_layers=1),
+    "scratch nnlm": scratch("nnlm"),
+    "scratch nnlm, untied, direct, two layers": scratch("nnlm", tie_embeddings=False, direct=True, n_layers=2),
+    "scratch nnlm, direct": scratch("nnlm", direct=True),
+    "scratch rnn": scratch("rnn", n_layers=2),
+    "scratch lstm": scratch("lstm"),
+    "scratch gru": scratch("gru"),
+    "scratch lstm, untied, three layers": scratch("lstm", tie_embeddings=False, n_layers=3),
+    "scratch lstm, cached": lambda: Cached(scratch("lstm")(), HiddenCache([0.0, 0.7], [0.5, 0.2, 0.3], window=5)),
 }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -265,7 +264,7 @@ def test_the_usual_cache_suits_the_model() -> None:
     assert Cached(MODEL).cache.describe() == expected
     inner = lstm()
     vectors, _ = inner.predictors(np.array([[4, 5, 6]]), inner.start())
-    theta = 7 / float(vectors.double().square().sum(dim=-1).mean())
+    theta = 7 / float(np.square(vectors, dtype=np.float64).sum(axis=-1).mean())
     assert Cached(inner).cache.thetas == pytest.approx([theta])
     assert Cached(inner).cache.describe() == [f"states that agree, theta {theta:g}"]
 
@@ -277,9 +276,9 @@ def hidden_vectors(model: NeuralLanguageModel, ids: Sequence[int]) -> list[np.nd
     """The vector from which each token is predicted, and the one after all of them, token by token."""
     state, vectors = model.start(), []
     for token_id in ids:
-        vectors.append(state.top[0].double().numpy())
+        vectors.append(model.next_predictor(state)[0].astype(np.float64))
         _, state = model.step(np.array([[token_id]]), state)
-    return [*vectors, state.top[0].double().numpy()]
+    return [*vectors, model.next_predictor(state)[0].astype(np.float64)]
 
 
 @settings(max_examples=10, deadline=None)
@@ -323,8 +322,8 @@ def test_a_network_shows_the_vectors_it_predicts_from() -> None:
     ids = np.array([[4, 5, 6, 3]])
     vectors, after = model.predictors(ids, model.start())
     expected = np.stack(hidden_vectors(model, ids[0].tolist()))
-    torch.testing.assert_close(vectors[0].double(), torch.from_numpy(expected[:-1]), rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(after.top[0].double(), torch.from_numpy(expected[-1]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(vectors[0], expected[:-1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.next_predictor(after)[0], expected[-1], rtol=1e-5, atol=1e-6)
     assert model.score_vectors(vectors, ids) == pytest.approx(model.score(ids, model.start())[0])
     assert model.predictors(ids[:, :0], after)[0].shape == (1, 0, 5)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from malmoi.cli.console import emit, note, number, print_table
-from malmoi.cli.options import Device, Encoding, Json, RunName, TextField, TextUnit
+from malmoi.cli.options import Device, Encoding, Engine, Json, RunName, TextField, TextUnit
 from malmoi.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def evaluate(
     encoding: Encoding = "utf-8",
     unit: TextUnit = "lines",
     device: Device = "cpu",
+    engine: Engine = "auto",
     json: Json = False,
 ) -> None:
     if len(words) < 2:
@@ -61,7 +62,7 @@ def evaluate(
     from malmoi.text.sources import TextSource
 
     *names, text = words
-    runs = [load(name, device) for name in names]
+    runs = [load(name, device, engine) for name in names]
     source = TextSource(text, field=field, encoding=encoding, unit=unit)
     tuning = None if tune is None else TextSource(tune, field=field, encoding=encoding, unit=unit)
     found = evaluate_together(
@@ -176,11 +177,12 @@ def score(
     field: TextField = None,
     encoding: Encoding = "utf-8",
     device: Device = "cpu",
+    engine: Engine = "auto",
     json: Json = False,
 ) -> None:
     from malmoi.api import load
 
-    model = load(run, device)
+    model = load(run, device, engine)
     if rescore:
         from malmoi.evaluation.rescoring import rescore as reorder
 

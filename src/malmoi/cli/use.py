@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from malmoi.cli.console import emit, note, print_table
-from malmoi.cli.options import Device, Json, RunName
+from malmoi.cli.options import Device, Engine, Json, RunName
 
 if TYPE_CHECKING:
     from malmoi.api import Run
@@ -25,11 +25,12 @@ def next_words(
     k: Annotated[int, Parameter(name=("-k", "--k"), help="How many words.")] = 10,
     tokens: Annotated[bool, Parameter(negative=(), show_default=False, help="Tokens instead of whole words.")] = False,
     device: Device = "cpu",
+    engine: Engine = "auto",
     json: Json = False,
 ) -> None:
     from malmoi.api import load
 
-    model = load(run, device)
+    model = load(run, device, engine)
     warn_unknown(model, context)
     rows = model.next(context, k, whole_words=not tokens)
     if json:
@@ -69,13 +70,14 @@ def generate(
         ),
     ] = None,
     device: Device = "cpu",
+    engine: Engine = "auto",
     json: Json = False,
 ) -> None:
     from malmoi.api import load
     from malmoi.generation.sampling import SamplingOptions
 
     options = SamplingOptions(temperature, top_k, top_p, min_p, repetition_penalty)
-    model = load(run, device)
+    model = load(run, device, engine)
     warn_unknown(model, prompt)
     ends = [text.replace(r"\n", "\n").replace(r"\t", "\t") for text in stop or ()]
     if n == 1 and not json:
@@ -100,11 +102,12 @@ def complete(
     *,
     k: Annotated[int, Parameter(name=("-k", "--k"), help="How many completions.")] = 5,
     device: Device = "cpu",
+    engine: Engine = "auto",
     json: Json = False,
 ) -> None:
     from malmoi.api import load
 
-    model = load(run, device)
+    model = load(run, device, engine)
     if sys.stdin.isatty() and not json:
         _complete_interactively(model, k)
         return
@@ -147,6 +150,7 @@ def _complete_interactively(model: "Run", k: int) -> None:
 
 def warn_unknown(model: "Run", text: str) -> None:
     """Say so where a model with a closed vocabulary cannot read all of a text."""
+    _ = model.model  # reads its weights while the tokenizer is read, so it should come first
     n_unknown = model.tokenizer.count_unknown(text)
     if n_unknown:
         words = "1 word is" if n_unknown == 1 else f"{n_unknown} words are"

@@ -317,13 +317,19 @@ def _open_end(
 
 def _speakable(log_probs: LogProbs, tokenizer: Tokenizer) -> npt.NDArray[np.float64]:
     """The log-probabilities with -inf at what must not be generated."""
-    banned = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id)
-    return _only(log_probs, np.setdiff1d(np.arange(log_probs.shape[1]), banned), fallback=tokenizer.unk_id)
+    scores = log_probs.astype(np.float64)
+    scores[:, [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]] = -np.inf
+    return _with_fallback(scores, tokenizer.unk_id)
 
 
 def _only(log_probs: LogProbs, kept: npt.NDArray[np.int64], fallback: int) -> npt.NDArray[np.float64]:
     """The log-probabilities with -inf outside `kept`; rows that give `kept` no probability take the fallback token."""
     scores = np.full(log_probs.shape, -np.inf)
     scores[:, kept] = log_probs[:, kept]
-    scores[np.isneginf(scores).all(axis=1), fallback] = 0.0
+    return _with_fallback(scores, fallback)
+
+
+def _with_fallback(scores: npt.NDArray[np.float64], fallback: int) -> npt.NDArray[np.float64]:
+    """The same array, in which rows without any probability take the fallback token."""
+    scores[np.isneginf(scores.max(axis=1)), fallback] = 0.0
     return scores

@@ -71,3 +71,21 @@ class LanguageModel(ABC):
             rows[:, t] = log_probs
             log_probs, state = self.step(token_ids[:, t : t + 1], state)
         return rows, state
+
+
+class VectorLanguageModel(LanguageModel):
+    """A model whose last step is one softmax layer: every token is predicted from a vector, which can be looked at."""
+
+    @abstractmethod
+    def predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time width"], State]:
+        """The vector that each of the tokens is predicted from, and the state after all of them."""
+
+    @abstractmethod
+    def next_predictor(self, state: State) -> Float[np.ndarray, "batch width"]:
+        """The vector that the token after this state is predicted from."""
+
+    @abstractmethod
+    def score_vectors(
+        self, vectors: Float[np.ndarray, "batch time width"], token_ids: TokenIds
+    ) -> Float[np.ndarray, "batch time"]:
+        """Log-probabilities of the tokens, each predicted from the vector at its place."""

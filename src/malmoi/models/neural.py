@@ -12,7 +12,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
-from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
+from malmoi.models.interface import LogProbs, State, TokenIds, VectorLanguageModel
 from malmoi.models.network import NetworkState, NextTokenNetwork
 
 BLOCK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB
@@ -31,7 +31,7 @@ class NeuralState(State):
         return NeuralState(carried, self.top[index])
 
 
-class NeuralLanguageModel(LanguageModel):
+class NeuralLanguageModel(VectorLanguageModel):
     """Serves a network: no dropout, no gradients, weights as they are stored.
 
     Args:
@@ -58,13 +58,34 @@ class NeuralLanguageModel(LanguageModel):
         return self._log_probs(state.top).cpu().numpy(), state
 
     def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], NeuralState]:
-        hidden, after = self.predictors(token_ids, state)
-        return self.score_vectors(hidden, token_ids), after
+        hidden, after = self._predictors(token_ids, state)
+        return self._scores(hidden, token_ids), after
+
+    def distributions(
+        self, token_ids: TokenIds, state: State
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], NeuralState]:
+        hidden, after = self._predictors(token_ids, state)
+        return self._log_probs(hidden).cpu().numpy(), after
+
+    def predictors(
+        self, token_ids: TokenIds, state: State
+    ) -> tuple[Float[np.ndarray, "batch time width"], NeuralState]:
+        hidden, after = self._predictors(token_ids, state)
+        return hidden.cpu().numpy(), after
+
+    def next_predictor(self, state: State) -> Float[np.ndarray, "batch width"]:
+        assert isinstance(state, NeuralState)
+        return np.asarray(state.top.cpu().numpy())
 
     def score_vectors(
+        self, vectors: Float[np.ndarray, "batch time width"], token_ids: TokenIds
+    ) -> Float[np.ndarray, "batch time"]:
+        return self._scores(torch.from_numpy(vectors).to(self.device), token_ids)
+
+    def _scores(
         self, hidden: Float[Tensor, "batch time width"], token_ids: TokenIds
     ) -> Float[np.ndarray, "batch time"]:
-        """Log-probabilities of the tokens, each predicted from the vector at its place."""
+        """Log-probabilities of the tokens, each predicted from the vector at its place, in blocks of bounded memory."""
         hidden, targets = hidden.flatten(0, 1), self._ids(token_ids).reshape(-1)
         rows = max(1, BLOCK_ELEMENTS // self.vocab_size)
         parts = [
@@ -74,13 +95,7 @@ class NeuralLanguageModel(LanguageModel):
         scores = torch.cat(parts) if parts else hidden.new_zeros(0)
         return np.asarray(scores.reshape(token_ids.shape).cpu().numpy())
 
-    def distributions(
-        self, token_ids: TokenIds, state: State
-    ) -> tuple[Float[np.ndarray, "batch time vocab"], NeuralState]:
-        hidden, after = self.predictors(token_ids, state)
-        return self._log_probs(hidden).cpu().numpy(), after
-
-    def predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[Tensor, "batch time width"], NeuralState]:
+    def _predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[Tensor, "batch time width"], NeuralState]:
         """The vector that each token is predicted from, shown by the network at the token before; the state after all."""
         assert isinstance(state, NeuralState)
         if not token_ids.shape[1]:

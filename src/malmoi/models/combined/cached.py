@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int64, Integer
 
 from malmoi.models.combined.interpolated import log_mix
-from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Cached(LanguageModel):
 
 def default_cache(model: LanguageModel) -> Cache:
     """The usual kind of cache for a model."""
-    if hasattr(model, "predictors"):
+    if isinstance(model, VectorLanguageModel):
         from malmoi.models.combined.hidden_cache import usual_cache
 
         return usual_cache(model)

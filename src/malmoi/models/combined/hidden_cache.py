@@ -16,16 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float64, Int64, Integer
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from malmoi.errors import ConfigError
 from malmoi.models.combined.cached import Cache, CachedState, Reading, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
-from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
-from malmoi.models.neural import NeuralLanguageModel
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel
 from malmoi.text.vocabulary import EOS
 
 BLOCK = (
@@ -40,16 +37,16 @@ LONGEST_WINDOW = 100_000  # pairs
 class Pairs(State):
     """The last vectors of each sequence, and the tokens that were predicted from them."""
 
-    vectors: Float[Tensor, "batch pairs hidden"]
-    ids: Int64[Tensor, "batch pairs"]
+    vectors: Float[np.ndarray, "batch pairs hidden"]
+    ids: Int64[np.ndarray, "batch pairs"]
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "Pairs":
-        index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.ids.device)
+        index = np.asarray(rows, dtype=np.int64)
         return Pairs(self.vectors[index], self.ids[index])
 
 
 class HiddenCache(Cache):
-    """The continuous cache, for a `NeuralLanguageModel`.
+    """The continuous cache, for a neural model: one that shows the vectors it predicts from.
 
     Args:
         thetas: How much agreement counts; several are several parts, M of them.
@@ -82,9 +79,8 @@ class HiddenCache(Cache):
         self.weights = possible_weights(rows, self.possible)
 
     def start(self, batch_size: int) -> Pairs:
-        return Pairs(torch.zeros(batch_size, 0, 0), torch.zeros(batch_size, 0, dtype=torch.int64))
+        return Pairs(np.zeros((batch_size, 0, 0), np.float32), np.zeros((batch_size, 0), np.int64))
 
-    @torch.inference_mode()
     def read(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> Reading:
         vectors, inner = _neural(model).predictors(token_ids, state.inner)
         pairs = _joined(state, vectors, token_ids)
@@ -95,20 +91,17 @@ class HiddenCache(Cache):
             end = min(begin + BLOCK, n_tokens)
             first = max(0, n_before + begin - self.window)  # nothing older is within reach of this block
             keys, ids = pairs.vectors[b, first : n_before + end], pairs.ids[b, first : n_before + end]
-            products = vectors[b, begin:end] @ keys.t()  # (t, S)
-            place = n_before - first + torch.arange(begin, end, device=ids.device)[:, None]
-            key = torch.arange(len(ids), device=ids.device)
-            is_out_of_reach = (key >= place) | (key < place - self.window)
+            products = vectors[b, begin:end] @ keys.T  # (t, S)
+            place = n_before - first + np.arange(begin, end)[:, None]
+            key = np.arange(len(ids))
+            is_in_reach = (key < place) & (key >= place - self.window)
             is_target = ids == pairs.ids[b, n_before + begin : n_before + end, None]
             for k, theta in enumerate(self.thetas):
-                shares = (theta * products).masked_fill_(is_out_of_reach, -math.inf).softmax(dim=1)
-                log_probs[b, begin:end, 1 + k] = _log(
-                    (shares * is_target).sum(dim=1).nan_to_num(0.0)
-                )  # NaN: no key at all
+                shares = _softmax(np.where(is_in_reach, theta * products, -np.inf))
+                log_probs[b, begin:end, 1 + k] = _log((shares * is_target).sum(axis=1))
         rows = np.minimum(n_before + np.arange(n_tokens), 1)
         return Reading(log_probs, np.tile(rows, (len(token_ids), 1)), CachedState(inner, self._last_of(pairs)))
 
-    @torch.inference_mode()
     def step(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> tuple[LogProbs, CachedState]:
         vectors, inner = _neural(model).predictors(token_ids, state.inner)
         pairs = self._last_of(_joined(state, vectors, token_ids))
@@ -116,11 +109,12 @@ class HiddenCache(Cache):
         after = CachedState(inner, pairs)
         if not pairs.ids.shape[1]:
             return log_probs, after
-        products = torch.einsum("bsh,bh->bs", pairs.vectors, inner.top)  # (B, S)
+        products = np.einsum("bsh,bh->bs", pairs.vectors, _neural(model).next_predictor(inner))  # (B, S)
         parts = [log_probs]
         for theta in self.thetas:
-            shares = torch.softmax((theta * products).double(), dim=1)
-            recalled = shares.new_zeros(log_probs.shape).scatter_add_(1, pairs.ids, shares)
+            shares = _softmax(theta * products.astype(np.float64))
+            recalled = np.zeros(log_probs.shape)
+            np.add.at(recalled, (np.arange(len(recalled))[:, None], pairs.ids), shares)
             parts.append(_log(recalled))
         return log_mix(parts, self.weights[1]), after
 
@@ -135,11 +129,11 @@ class HiddenCache(Cache):
     def _last_of(self, pairs: Pairs) -> Pairs:
         if pairs.ids.shape[1] <= self.window:
             return pairs
-        return Pairs(pairs.vectors[:, -self.window :].clone(), pairs.ids[:, -self.window :].clone())
+        return Pairs(pairs.vectors[:, -self.window :].copy(), pairs.ids[:, -self.window :].copy())
 
 
-def _neural(model: LanguageModel) -> NeuralLanguageModel:
-    if not isinstance(model, NeuralLanguageModel):
+def _neural(model: LanguageModel) -> VectorLanguageModel:
+    if not isinstance(model, VectorLanguageModel):
         raise ConfigError(
             f"A cache of hidden vectors cannot be put around a {type(model).__name__}. A neural model was expected: use "
             "CountCache for other models."
@@ -147,20 +141,20 @@ def _neural(model: LanguageModel) -> NeuralLanguageModel:
     return model
 
 
-def _joined(state: CachedState, vectors: Tensor, token_ids: TokenIds) -> Pairs:
+def _joined(state: CachedState, vectors: Float[np.ndarray, "batch time hidden"], token_ids: TokenIds) -> Pairs:
     """What is remembered with the new tokens after it."""
     pairs = state.memory
     assert isinstance(pairs, Pairs)
-    ids = torch.from_numpy(np.ascontiguousarray(token_ids, dtype=np.int64)).to(vectors.device)
+    ids = token_ids.astype(np.int64)
     if not pairs.ids.shape[1]:
         return Pairs(vectors, ids)
-    return Pairs(torch.cat([pairs.vectors, vectors], dim=1), torch.cat([pairs.ids, ids], dim=1))
+    return Pairs(np.concatenate([pairs.vectors, vectors], axis=1), np.concatenate([pairs.ids, ids], axis=1))
 
 
 def mean_square(model: LanguageModel, token_ids: TokenIds) -> float:
     """The mean squared length of the vectors that the tokens are predicted from: what makes a theta large or small."""
     vectors, _ = _neural(model).predictors(token_ids, model.start(len(token_ids)))
-    return max(float(vectors.double().square().sum(dim=-1).mean()), 1e-6)
+    return max(float(np.square(vectors, dtype=np.float64).sum(axis=-1).mean()), 1e-6)
 
 
 def usual_cache(model: LanguageModel) -> HiddenCache:
@@ -169,5 +163,14 @@ def usual_cache(model: LanguageModel) -> HiddenCache:
     return HiddenCache([USUAL_SHARPNESS / mean_square(model, probe)])
 
 
-def _log(probs: Tensor) -> Float64[np.ndarray, "..."]:
-    return np.asarray(probs.double().log().cpu().numpy())
+def _softmax(scores: Float[np.ndarray, "rows keys"]) -> Float[np.ndarray, "rows keys"]:
+    """Shares that sum to 1, or are all 0 in a row where no score is finite. `scores` is overwritten."""
+    scores -= scores.max(axis=1, keepdims=True, initial=np.finfo(scores.dtype).min)
+    np.exp(scores, out=scores)
+    total = scores.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(scores, total, out=scores, where=total > 0))
+
+
+def _log(probs: Float[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(probs.astype(np.float64)))

@@ -1,0 +1,98 @@
+"""Weights on their way from a run to a scratch network and back, without losing a bit."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from malmoi.errors import ConfigError
+from malmoi.models.config import GRUConfig, LSTMConfig, NeuralConfig, NNLMConfig, RecurrentConfig, RNNConfig
+from malmoi.scratch.checks import Array
+from malmoi.scratch.nnlm import NNLM
+from malmoi.scratch.recurrent import TimeGRU, TimeLSTM, TimeRecurrent, TimeRNN
+from malmoi.scratch.rnnlm import LanguageNetwork, RecurrentNetwork
+from malmoi.scratch.serving import in_one_precision, no_twin, weight_shapes
+from malmoi.scratch.time import TimeAffine, TimeEmbedding
+
+
+def network_of(
+    config: NeuralConfig, arrays: Mapping[str, Array], rng: np.random.Generator | None = None
+) -> LanguageNetwork:
+    """The weights of a run as a network that can be trained on and taken apart; its `arrays()` gives the same bits back.
+
+    Args:
+        config: The run's options; of its dropouts only `dropout_hidden` is used, along the whole depth.
+        arrays: The run's weights by name; they are copied.
+        rng: Draws dropout masks; without it those of seed 0.
+
+    Raises:
+        ConfigError: If there is no such network.
+        RunError: If the arrays have other names or shapes than the config asks for.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    arrays = in_one_precision(arrays)
+    dtype = next(iter(arrays.values())).dtype
+    network: LanguageNetwork
+    if isinstance(config, NNLMConfig):
+        sizes = (config.vocab_size, config.embed_dim, config.hidden_size, config.context_size)
+        tied, direct = config.tie_embeddings, config.direct
+        network = NNLM(*sizes, rng=rng, n_layers=config.n_layers, direct=direct, tie_weights=tied, dtype=dtype)
+    elif isinstance(config, RecurrentConfig):
+        network = _recurrent_network(config, rng, dtype)
+    else:
+        raise no_twin(config)
+    network.load_arrays(arrays)
+    return network
+
+
+def _recurrent_network(config: RecurrentConfig, rng: np.random.Generator, dtype: DTypeLike) -> RecurrentNetwork:
+    """A network of these sizes whose weights are 0."""
+    kinds: dict[type, Callable[..., TimeRecurrent]] = {RNNConfig: TimeRNN, LSTMConfig: TimeLSTM, GRUConfig: TimeGRU}
+    table = np.zeros((config.vocab_size, config.embed_dim), dtype)
+    layers = []
+    for size, width in config.layer_sizes():
+        n_sums, n_biases = config.n_gates * width, 2 if isinstance(config, GRUConfig) else 1
+        shapes = [(size, n_sums), (width, n_sums), *[(n_sums,)] * n_biases]
+        layers.append(kinds[type(config)](*(np.zeros(shape, dtype) for shape in shapes), stateful=True))
+    weight = table if config.tie_embeddings else np.zeros((config.output_width, config.vocab_size), dtype)
+    output = TimeAffine(weight, np.zeros(config.vocab_size, dtype), transposed=config.tie_embeddings)
+    return RecurrentNetwork(TimeEmbedding(table), layers, output, config.dropout_hidden, rng)
+
+
+def config_of(network: LanguageNetwork) -> tuple[str, NeuralConfig]:
+    """The rung that a network belongs to, and the options with which a run stores its weights.
+
+    With the `arrays()` of the network they are all that a run folder needs besides its tokenizer.
+
+    Raises:
+        ConfigError: If no rung has a network like that.
+    """
+    vocab_size, embed_dim = network.embedding.params[0].shape
+    options: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "embed_dim": embed_dim,
+        "tie_embeddings": network.output.transposed,
+    }
+    config: NeuralConfig
+    if isinstance(network, NNLM):
+        hidden_size = network.layers[0].params[0].shape[1]
+        direct = network.direct is not None or (
+            not network.output.transposed and network.output.params[0].shape[0] > hidden_size
+        )
+        options |= {"context_size": network.context_size, "direct": direct, "n_layers": len(network.layers)}
+        family, config = "nnlm", NNLMConfig(hidden_size=hidden_size, **options)
+    elif isinstance(network, RecurrentNetwork):
+        kinds = {TimeRNN: ("rnn", RNNConfig), TimeLSTM: ("lstm", LSTMConfig), TimeGRU: ("gru", GRUConfig)}
+        family, kind = kinds[type(network.recurrent[0])]
+        hidden_size = len(network.recurrent[0].params[1])
+        config = kind(hidden_size=hidden_size, n_layers=len(network.recurrent), **options)
+    else:
+        raise ConfigError(f"A {type(network).__name__} belongs to no rung. Known are: rnn, lstm, gru, nnlm.")
+    shapes = {name: array.shape for name, array in network.arrays().items()}
+    if shapes != weight_shapes(config):
+        raise ConfigError(
+            f"No {family} run stores this network: its layers have other widths, or are of several kinds. Expected layers of "
+            "one kind, all of one width, but the last as wide as the embeddings where the weights are tied."
+        )
+    return family, config

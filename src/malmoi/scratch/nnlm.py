@@ -1,0 +1,151 @@
+"""Feed-forward neural language model: the vectors of the last few tokens, side by side, predict the next one.
+
+    x_t = [e(w_{t-C+1}), ..., e(w_t)]        the C tokens looked back at, each as its embedding, (C D,)
+    a_t = tanh(x_t W + b)                    n_layers times, each reading the one before, (H,)
+    h_t = a_t P + x_t U                      P where tied widths differ, U with direct connections; else a_t
+    P(w_{t+1} | w_{t-C+1} .. w_t) = softmax(h_t V + c)
+
+With tied weights V is the table of embeddings, transposed. Untied, direct connections go straight to the softmax, which
+then reads [a_t, x_t]. Weights have the names and shapes of the rung `nnlm` when they are saved.
+
+Source: Bengio, Ducharme, Vincent & Jauvin 2003 (JMLR 3), in the form of `malmoi.models.nnlm`.
+
+Symbols: N batch, T steps, C context_size, D embed_dim, H hidden_size, V vocab_size.
+"""
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from malmoi.errors import ConfigError
+from malmoi.scratch.checks import Array, Ids, check_shape
+from malmoi.scratch.layers import random_weights
+from malmoi.scratch.recurrent import Carried, time_major
+from malmoi.scratch.rnnlm import LanguageNetwork, random_embedding, random_output
+from malmoi.scratch.time import TimeAffine
+from malmoi.text.vocabulary import EOS
+
+
+class NNLM(LanguageNetwork):
+    """Embeddings of a fixed window, tanh layers, softmax. What it carries along a text is the window itself, as ids.
+
+    Args:
+        vocab_size: V.
+        embed_dim: D.
+        hidden_size: H.
+        context_size: C. Before the first token of a text the window is filled with line ends.
+        rng: Draws the weights.
+        n_layers: tanh layers.
+        direct: Connect the embeddings to the softmax past the tanh layers, too.
+        tie_weights: Whether the softmax uses the table of embeddings; another hidden width is projected to theirs.
+        dtype: float32 to use it, float64 to check gradients.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        embed_dim: int = 100,
+        hidden_size: int = 100,
+        context_size: int = 5,
+        *,
+        rng: np.random.Generator,
+        n_layers: int = 1,
+        direct: bool = False,
+        tie_weights: bool = True,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        for name, value in (("hidden_size", hidden_size), ("context_size", context_size), ("n_layers", n_layers)):
+            if value < 1:
+                raise ConfigError(f"{name}={value}, expected at least 1. Give for example {name}=5.")
+        embedding = random_embedding(vocab_size, embed_dim, rng, dtype)
+        window = context_size * embed_dim
+        widths = [window] + [hidden_size] * n_layers
+        self.context_size = context_size
+        self.layers = [
+            TimeAffine(random_weights(rng, widths[depth], hidden_size, dtype=dtype), np.zeros(hidden_size, dtype))
+            for depth in range(n_layers)
+        ]
+        is_projected = tie_weights and hidden_size != embed_dim
+        self.projection = TimeAffine(random_weights(rng, hidden_size, embed_dim, dtype=dtype)) if is_projected else None
+        is_skipped = direct and tie_weights  # untied, the softmax itself reads the window
+        self.direct = TimeAffine(random_weights(rng, window, embed_dim, dtype=dtype)) if is_skipped else None
+        self._joins_window = direct and not tie_weights
+        width = hidden_size + window if self._joins_window else hidden_size
+        hidden = [*self.layers, *(layer for layer in (self.projection, self.direct) if layer is not None)]
+        super().__init__(embedding, hidden, random_output(embedding, width, tie_weights, rng, dtype))
+        self._before: Ids | None = None
+
+    def reset_state(self) -> None:
+        self._before = None
+
+    @property
+    def carried(self) -> list[Carried]:
+        return [(self._before,)]
+
+    @carried.setter
+    def carried(self, state: list[Carried]) -> None:
+        ((self._before,),) = state
+
+    def _hidden(self, ids: Ids, train_flag: bool) -> Array:
+        check_shape("ids", ids, ("N", "T"))
+        before = np.full((len(ids), self.context_size), EOS) if self._before is None else self._before
+        if len(before) != len(ids):
+            raise ConfigError(
+                f"The carried window has {len(before)} rows, but the batch has {len(ids)} sequences, expected equally "
+                "many. Call reset_state() before reading other text."
+            )
+        all_ids = np.concatenate([before, ids], axis=1)  # (N, C + T)
+        x = self._windows(self.embedding.forward(all_ids[:, 1:]))  # (N, T, C D)
+        self._before = all_ids[:, -self.context_size :]
+        hidden = x
+        self._activations = []
+        for layer in self.layers:
+            hidden = layer.forward(hidden)  # (N, T, H), the layer's own array
+            np.tanh(hidden, out=hidden)
+            self._activations.append(hidden)
+        if self.projection is not None:
+            hidden = self.projection.forward(hidden)  # (N, T, D)
+        if self.direct is not None:
+            hidden = hidden + self.direct.forward(x)
+        elif self._joins_window:
+            hidden = np.concatenate([hidden, x], axis=2)  # (N, T, H + C D)
+        return hidden
+
+    def _hidden_back(self, d_hidden: Array) -> None:
+        d_x: Array | float = 0.0
+        if self.direct is not None:
+            d_x = self.direct.backward(d_hidden)
+        elif self._joins_window:
+            size = self._activations[-1].shape[2]
+            d_hidden, d_x = d_hidden[:, :, :size], d_hidden[:, :, size:]
+        if self.projection is not None:
+            d_hidden = self.projection.backward(d_hidden)
+        for layer, y in zip(reversed(self.layers), reversed(self._activations), strict=True):
+            d_hidden = layer.backward(d_hidden * (1 - y * y))
+        self.embedding.backward(self._windows_back(d_hidden + d_x))
+
+    def _windows(self, vectors: Array) -> Array:
+        """Every run of C vectors as one row: (N, T + C - 1, D) -> (N, T, C D)."""
+        rows = time_major(vectors, vectors.dtype)
+        n_steps = len(rows) - self.context_size + 1
+        return np.concatenate([rows[k : k + n_steps] for k in range(self.context_size)], axis=2).swapaxes(0, 1)
+
+    def _windows_back(self, d_windows: Array) -> Array:
+        """Each vector stood in up to C windows; what they say of it adds up."""
+        n_rows, n_steps, _ = d_windows.shape
+        width = self.embedding.params[0].shape[1]
+        d_vectors = np.zeros((n_steps + self.context_size - 1, n_rows, width), d_windows.dtype)
+        d_rows = d_windows.swapaxes(0, 1)
+        for k in range(self.context_size):
+            d_vectors[k : k + n_steps] += d_rows[:, :, k * width : (k + 1) * width]
+        return d_vectors.swapaxes(0, 1)
+
+    def _named(self) -> dict[str, Array]:
+        named = {"embedding.weight": self.embedding.params[0], "output.bias": self.output.params[1]}
+        if not self.output.transposed:
+            named["output.weight"] = self.output.params[0].T
+        for depth, layer in enumerate(self.layers):
+            named |= {f"layers.{depth}.weight": layer.params[0].T, f"layers.{depth}.bias": layer.params[1]}
+        for name, single in (("projection", self.projection), ("direct", self.direct)):
+            if single is not None:
+                named[f"{name}.weight"] = single.params[0].T
+        return named
