@@ -4,26 +4,22 @@ import json
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small import quickly, sentences
+from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
+from malmoi import offline
 from malmoi.comparison import report as module
 from malmoi.comparison.ladder import ladder
 from malmoi.comparison.language import Teller, texts
 from malmoi.comparison.outcome import Comparison
 from malmoi.comparison.report import render
+from malmoi.offline import beside
 from malmoi.text.sources import TextSource
 
-HOSTILE = [
-    "<script>alert(1)</script> & \"quotes\" 'too'",
-    "</script><img src=x onerror=alert(2)> </style> <!-- ]]> -->",
-    "<b>굵게</b> {{7*7}} ${7*7} \\u003cscript\\u003e \u2028 &lt;i&gt;",
-    "<a href='https://example.com/'>여기</a> javascript:alert(3)",
-]
 ALLOWED = set(
     re.findall(
         r"\w+",
@@ -32,34 +28,6 @@ ALLOWED = set(
         code""",
     )
 )
-
-
-class Reader(HTMLParser):
-    """Tags, their attributes, and the text outside of scripts and styles."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.stack: list[str] = []
-        self.text, self.scripts = "", list[str]()
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
-            self.stack.append(tag)
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.stack and self.stack[-1] == "script":
-            self.scripts[-1] += data
-        elif not self.stack or self.stack[-1] != "style":
-            self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +62,8 @@ def test_text_of_the_corpus_stays_text(page: Reader) -> None:
 
 
 def test_the_page_asks_for_nothing(page: Reader) -> None:
-    for tag, attributes in page.tags:
-        assert not attributes.keys() & {"src", "srcset", "action", "data", "poster", "background"}, (tag, attributes)
-        if "href" in attributes:
-            assert (attributes["href"] or "").startswith("#")
-    policies = [
-        a["content"] for tag, a in page.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
-    ]
-    assert policies == [module.POLICY]
-    assert module.POLICY.startswith("default-src 'none'")
-    css, js = (module._file(name) for name in ("report.css", "report.js"))
-    assert "url(" not in css
-    assert "@import" not in css
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp|https?:", js)
+    asks_for_nothing(page)
+    only_text(beside(module.__file__, "report.css"), beside(module.__file__, "report.js"))
 
 
 def test_data_of_the_figures_cannot_end_their_script(page: Reader, found: Comparison) -> None:
@@ -123,7 +80,7 @@ def test_links_and_labels_lead_somewhere(page: Reader) -> None:
     assert len(ids) == len(set(ids))
     links = [(a["href"] or "")[1:] for tag, a in page.tags if tag == "a"]
     assert set(links) <= set(ids)
-    for needed in re.findall(r'getElementById\("([a-z]+)"\)', module._file("report.js")):
+    for needed in re.findall(r'getElementById\("([a-z]+)"\)', beside(module.__file__, "report.js")):
         assert needed in ids
     plots = {f"plot-{name}" for name in ("disk", "latency", "frequency", "position")}
     assert plots <= set(ids)
@@ -135,7 +92,7 @@ def test_it_can_be_read_on_a_phone_and_with_a_keyboard(page: Reader) -> None:
     scrolled = [a for _, a in page.tags if a.get("class") == "scroll"]
     assert scrolled
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in scrolled)
-    css = module._file("report.css")
+    css = beside(offline.__file__, "offline.css")
     assert "prefers-color-scheme: dark" in css
     assert ":focus-visible" in css
     assert "Malgun Gothic" in css

@@ -1,20 +1,18 @@
 """What comparison and ladder say; the sentences stand in texts.toml."""
 
-import tomllib
-from functools import cache
 from pathlib import Path
-from typing import Literal
 
 from malmoi.comparison.contenders import Contender
 from malmoi.comparison.overlap import RUN, Overlap
+from malmoi.language import Language as Language
+from malmoi.language import read_sentences
 
-Language = Literal["en", "ko"]
+SENTENCES = Path(__file__).with_name("texts.toml")
 
 
-@cache
 def texts() -> dict[str, dict[str, str]]:
     """Key -> language -> sentence with {} where values go."""
-    return tomllib.loads(Path(__file__).with_name("texts.toml").read_text(encoding="utf-8"))
+    return read_sentences(SENTENCES)
 
 
 class Teller:

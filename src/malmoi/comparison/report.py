@@ -1,13 +1,9 @@
 """One comparison as one HTML file that needs nothing else: no network, no other file, and no script for its tables and texts.
 
-What stands in it may come from any text, so everything is escaped: as HTML where it is shown, and in the data of the figures
-so that no "</script>" can end them early. A content security policy in the page forbids every request.
+What stands in it may come from any text, so everything is escaped: see offline.py.
 """
 
-import html
-import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +16,9 @@ from malmoi.comparison.outcome import Breakdown, Comparison, Contrast, Step
 from malmoi.comparison.overlap import RUN
 from malmoi.comparison.results import Measured
 from malmoi.comparison.words import Bucket
+from malmoi.offline import beside, document, with_code
+from malmoi.offline import escape as _e
 
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 DARKEST = 8.0  # bits saved at one word for the darkest mark
 LEAST_MARK = 0.5  # bits: smaller gains are not marked
 COLOURS = 16
@@ -31,36 +28,19 @@ def render(found: Comparison, tell: Teller) -> str:
     """The report as text of an HTML file."""
     page = _Page(found, tell)
     title = tell(f"title_{'ladder' if found.steps else 'compare'}")
-    data = json.dumps(page.data(), ensure_ascii=True, allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e")
-    return "".join(
-        (
-            f'<!doctype html>\n<html lang="{tell.language}">\n<head>\n<meta charset="utf-8">\n',
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-            '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n',
-            f"<title>{_e(title)} · malmoi</title>\n<style>{_file('report.css')}</style>\n</head>\n<body>\n",
-            page.header(title),
-            f"<main>\n{page.sections()}</main>\n",
-            f"<footer><p>{_e(tell('made_by', __version__))}</p></footer>\n",
-            f'<script type="application/json" id="data">{data}</script>\n',
-            f"<script>{_plotly()}</script>\n<script>{_file('report.js')}</script>\n</body>\n</html>\n",
-        )
+    body = (
+        f"{page.header(title)}<main>\n{page.sections()}</main>\n"
+        f"<footer><p>{_e(tell('made_by', __version__))}</p></footer>\n"
     )
+    scripts = (_plotly(), beside(__file__, "report.js"))
+    style = beside(__file__, "report.css")
+    return document(tell.language, title, style=style, body=body, data=page.data(), scripts=scripts)
 
 
 def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
-
-
-def _file(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _e(text: object) -> str:
-    """Text as HTML."""
-    return html.escape(str(text), quote=True)
 
 
 class _Page:
@@ -372,7 +352,7 @@ class _Page:
             tell("method_bootstrap", RESAMPLES + 1),
             tell("method_costs"),
         ]
-        return f"<ul>{''.join(f'<li>{_with_code(point)}</li>' for point in points)}</ul>"
+        return f"<ul>{''.join(f'<li>{with_code(point)}</li>' for point in points)}</ul>"
 
     # What the figures need
 
@@ -422,11 +402,6 @@ class _Page:
 
     def _dot(self, name: str) -> str:
         return f'<i class="dot" style="background:var(--c{self._colour(name)})"></i>'
-
-
-def _with_code(text: str) -> str:
-    """Text as HTML, with what stands between back-quotes as code."""
-    return re.sub("`([^`]*)`", r"<code>\1</code>", _e(text))
 
 
 def _about(text: str) -> str:

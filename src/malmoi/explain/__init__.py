@@ -1,0 +1,1 @@
+"""Why this probability: every step of one prediction, for every rung."""

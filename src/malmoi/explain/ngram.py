@@ -1,0 +1,226 @@
+"""Why counting gave a token its probability: which context matched, what backing off cost, and why nothing seen is 0.
+
+    P(w | h) = P(w | h) as stored                      if w was seen after h
+             = weight(h) P(w | h without its first)    otherwise, down to single tokens
+
+Everything is read from the stored tables and added up in float64. Counts are not stored in a run, only what became of them.
+
+Shapes: V vocab_size, L order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
+
+from malmoi.explain.explanation import Numbers, Step
+from malmoi.explain.language import Teller
+from malmoi.explain.question import Answer, Question
+from malmoi.explain.softmax import listed, surprisal_step
+from malmoi.models.config import NGramConfig
+from malmoi.models.ngram import NGramModel
+from malmoi.models.ngram.model import NGramState
+from malmoi.models.ngram.tables import NGramTables
+
+
+@dataclass(frozen=True)
+class Try:
+    """One context, and whether the token was seen after it."""
+
+    ids: tuple[int, ...]  # the context; () for the empty one
+    n_followers: int  # different tokens seen after it
+    log_backoff: float  # what it costs to go on without its first token; 0 for the empty one
+    log_prob: float | None  # ln P(w | context) as stored; None where w was not seen after it
+
+
+def explain_next(question: Question, tell: Teller) -> Answer:
+    """The contexts tried, from the longest, and the product of what was found."""
+    model = question.subject.model
+    assert isinstance(model, NGramModel)
+    assert isinstance(question.now, NGramState)
+    tables, tokens = model.tables, question.subject.tokens
+    tries = path(tables, int(question.now.nodes[0]), question.target_id)
+    log_probs = distribution(tables, int(question.now.nodes[0]))
+    token = tokens[question.target_id]
+    names = [_named(tokens, attempt.ids) for attempt in tries]
+    steps = [
+        _context(question, tell, tables, tries[0]),
+        _tries(tell, tables, tries, names, token),
+        _product(tell, tries, names, token),
+    ]
+    config, discounts = question.subject.config, question.subject.figures.get("discounts")
+    method = config.smoothing if isinstance(config, NGramConfig) and discounts is not None else ""
+    if discounts:
+        steps.append(_discounts(tell, np.array(discounts, np.float64)))
+    steps.append(_why(tell, tables, tries, method, token))
+    probs = np.exp(log_probs)
+    steps.append(
+        Step(
+            "distribution",
+            tell("distribution"),
+            "Σ_w P(w | h) = 1",
+            f"({len(probs)},)",
+            tell("say_distribution", listed(probs, tokens), f"{probs.sum():.6f}"),
+            (Numbers("P", probs, ("token",), {0: tokens}, "probability"),),
+        )
+    )
+    steps.append(surprisal_step(tell, token, float(log_probs[question.target_id])))
+    notes = [tell("note_counts")]
+    if tables.is_quantised:
+        notes.append(tell("note_quantised"))
+    if question.learning_rate is not None:
+        notes.append(tell("note_no_training", "ngram"))
+    return Answer(steps, log_probs, notes)
+
+
+def path(tables: NGramTables, node: int, token_id: int) -> list[Try]:
+    """The contexts tried from that of `node` on, the last of them being the one after which the token is stored."""
+    tries: list[Try] = []
+    while node >= 0:
+        first, after = int(tables.first_child[node]), int(tables.first_child[node + 1])
+        place = first + int(np.searchsorted(tables.words[first:after], token_id))
+        is_found = place < after and int(tables.words[place]) == token_id
+        found = _log_prob(tables, place) if is_found else None
+        tries.append(Try(context_ids(tables, node), after - first, _log_backoff(tables, node), found))
+        if is_found:
+            return tries
+        node = int(tables.suffix[node])
+    return [*tries, Try((), tables.vocab_size, 0.0, _log_prob(tables, token_id))]
+
+
+def distribution(tables: NGramTables, node: int) -> Float64[np.ndarray, " vocab"]:
+    """ln P of every token after the context of `node`."""
+    chain, weights, weight = [], [], 0.0
+    while node >= 0:
+        chain.append(node)
+        weights.append(weight)
+        weight += _log_backoff(tables, node)
+        node = int(tables.suffix[node])
+    found = _log_probs(tables, 0, tables.vocab_size, 0) + weight
+    for context, paid in zip(reversed(chain), reversed(weights), strict=True):  # longer contexts know better
+        first, after = int(tables.first_child[context]), int(tables.first_child[context + 1])
+        found[tables.words[first:after]] = _log_probs(tables, first, after, _level(tables, context) + 1) + paid
+    return found
+
+
+def context_ids(tables: NGramTables, node: int) -> tuple[int, ...]:
+    """The tokens of a node, first to last."""
+    ids: list[int] = []
+    while node >= tables.vocab_size:
+        ids.append(int(tables.words[node]))
+        node = int(np.searchsorted(tables.first_child, node, side="right")) - 1  # the parent
+    return (node, *reversed(ids))
+
+
+def _level(tables: NGramTables, node: int) -> int:
+    """How many tokens stand before the last one of a node."""
+    return int(np.searchsorted(tables.level_ends, node, side="right"))
+
+
+def _log_probs(tables: NGramTables, first: int, after: int, level: int) -> Float64[np.ndarray, " nodes"]:
+    values = tables.log_probs[first:after]
+    return np.asarray(values if tables.prob_book is None else tables.prob_book[level, values], np.float64)
+
+
+def _log_prob(tables: NGramTables, node: int) -> float:
+    return float(_log_probs(tables, node, node + 1, _level(tables, node))[0])
+
+
+def _log_backoff(tables: NGramTables, node: int) -> float:
+    if node >= tables.n_inner:
+        return 0.0
+    value = tables.backoffs[node]
+    return float(value if tables.backoff_book is None else tables.backoff_book[_level(tables, node), value])
+
+
+def _named(tokens: list[str], ids: tuple[int, ...]) -> str:
+    """A context as people read it."""
+    return " ".join(tokens[i] for i in ids) or "∅"
+
+
+def _context(question: Question, tell: Teller, tables: NGramTables, longest: Try) -> Step:
+    tokens, most = question.subject.tokens, tables.order - 1
+    shown = question.recent_ids[len(question.recent_ids) - min(most, len(question.recent_ids)) :]
+    key = "say_context" if longest.ids else "say_context_empty"
+    return Step(
+        "context",
+        tell("context"),
+        "h = w_{t−n+1} … w_{t−1}",
+        f"n ≤ {tables.order}",
+        tell(key, most, _named(tokens, tuple(int(i) for i in shown)), _named(tokens, longest.ids), len(longest.ids)),
+        (
+            Numbers("id", shown, ("time",), {0: [tokens[i] for i in shown]}, "plain"),
+            Numbers("n-grams", np.array(tables.level_counts()), ("order",), {0: _orders(tables.order)}, "plain"),
+        ),
+    )
+
+
+def _tries(tell: Teller, tables: NGramTables, tries: list[Try], names: list[str], token: str) -> Step:
+    """Which contexts were tried, and which of them knew the token."""
+    found = tries[-1]
+    order = len(found.ids) + 1
+    key = "say_tries_at_once" if len(tries) == 1 and found.ids else "say_tries" if found.ids else "say_tries_single"
+    weights = np.exp([attempt.log_backoff for attempt in tries[:-1]])
+    numbers = [
+        Numbers("followers", np.array([attempt.n_followers for attempt in tries]), ("context",), {0: names}, "plain"),
+    ]
+    if len(tries) > 1:
+        numbers.append(Numbers("weight(h)", weights, ("context",), {0: names[:-1]}, "plain"))
+    return Step(
+        "tries",
+        tell("tries"),
+        "w ∈ seen(h)?",
+        f"{len(tries)} × h",
+        tell(key, token, len(tries) - 1, names[-1], order, found.n_followers, names[0]),
+        tuple(numbers),
+    )
+
+
+def _product(tell: Teller, tries: list[Try], names: list[str], token: str) -> Step:
+    """The back-off weights and the stored probability, multiplied."""
+    found = tries[-1]
+    assert found.log_prob is not None
+    factors = np.exp([*(attempt.log_backoff for attempt in tries[:-1]), found.log_prob])
+    labels = [*(f"weight({name})" for name in names[:-1]), f"P({token} | {names[-1]})"]
+    written = " × ".join(f"{factor:.6g}" for factor in factors)
+    return Step(
+        "product",
+        tell("product"),
+        "P(w | h) = weight(h) · weight(h′) · … · P(w | h*)",
+        "",
+        tell("say_product", written, f"{factors.prod():.6g}"),
+        (Numbers("P(w | h)", factors, ("factor",), {0: labels}, "plain"),),
+    )
+
+
+def _discounts(tell: Teller, discounts: NDArray[np.float64]) -> Step:
+    labels = {0: _orders(len(discounts)), 1: ["1", "2", "≥ 3"]}
+    return Step(
+        "discounts",
+        tell("discounts"),
+        "P(w | h) = (c − D(c)) / c(h) + weight(h) P(w | h′)",
+        f"{discounts.shape}",
+        tell("say_discounts", *(f"{value:.3f}" for value in discounts[-1]), len(discounts)),
+        (Numbers("D", discounts, ("order", "count"), labels, "plain"),),
+    )
+
+
+def _why(tell: Teller, tables: NGramTables, tries: list[Try], method: str, token: str) -> Step:
+    """Why a sequence that was never seen still has a probability."""
+    found = tries[-1]
+    assert found.log_prob is not None
+    seen = "say_why_seen" if len(tries) == 1 else "say_why_unseen"
+    key = "say_why_never" if np.isneginf(found.log_prob) else seen
+    named = method if tell.has(f"method_{method}") else "unknown"
+    return Step(
+        "why",
+        tell("why"),
+        "P(w | h) ≥ weight(h) P(w | h′) > 0",
+        "",
+        tell(key, token, tell(f"method_{named}")),
+    )
+
+
+def _orders(n: int) -> list[str]:
+    return [str(order) for order in range(1, n + 1)]

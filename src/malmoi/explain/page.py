@@ -1,0 +1,279 @@
+"""One explanation as one HTML file that needs nothing else: no network, no other file; only its heat maps need a script.
+
+The order is that of a lesson: the text and what each part of it cost, the explained token, the steps that lead to its
+probability, and what speaks for the numbers. Everything is escaped: see offline.py.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from malmoi._version import __version__
+from malmoi.explain.explanation import Explanation, Step, Unit
+from malmoi.explain.figures import Figures, number, plain, room_for, short
+from malmoi.explain.formulas import formula, symbol
+from malmoi.explain.language import Teller
+from malmoi.files import write_bytes
+from malmoi.offline import beside, document, escape, with_code
+
+WORDS = Path(__file__).with_name("page.toml")
+DARKEST = 12.0  # bits of a unit with the darkest ground
+MOST_UNITS = 600  # of a text, around the explained place
+MOST_NUMBERED = 150  # units; longer texts are set as text, with the bits at the pointer alone
+MOST_STEPS = 200
+CONTEXT = 40  # characters of the text before the token
+LIKELIEST = 12
+MOST_WORDS = 4000  # characters of a sentence, a formula or a note
+
+
+def write_page(explanation: Explanation, path: Path) -> None:
+    """Put the page at `path`; the folder is made if it is missing.
+
+    Raises:
+        TrainingError: If the disk is full.
+        RunError: If the file cannot be written for another reason.
+    """
+    write_bytes(path, page_html(explanation).encode(), advice="choose another file")
+
+
+def page_html(explanation: Explanation) -> str:
+    """The page as text of an HTML file."""
+    page = _Page(explanation)
+    title = page.tell("title", plain(explanation.target))
+    body = (
+        f"{page.header(title)}<main>\n{page.text()}{page.token()}{page.journey()}{page.check()}</main>\n"
+        f"<footer><p>{escape(page.tell('made_by', __version__))}</p></footer>\n{page.stepper()}"
+    )
+    style, scripts = beside(__file__, "page.css"), (beside(__file__, "page.js"),)
+    data = {"maps": page.figures.maps, "nothing": page.tell("not_a_number")}
+    return document(explanation.language, title, style=style, body=body, data=data, scripts=scripts)
+
+
+class _Page:
+    """The parts of one page."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        self.found, self.tell = explanation, Teller(explanation.language, WORDS)
+        self.steps = explanation.steps[:MOST_STEPS]
+        self.figures = Figures(self.tell, explanation.target, room_for(self.steps))
+
+    def header(self, title: str) -> str:
+        found, tell = self.found, self.tell
+        before = self._before()
+        odds = f"1 : {1 / found.probability:,.0f}" if found.probability > 1e-300 else "1 : ∞"
+        values = (plain(found.target), number(found.probability), odds)
+        lead = tell("lead", before, *values) if before.strip() else tell("lead_first", *values)
+        return (
+            f'<header>\n<p class="kicker">malmoi</p>\n<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
+            f'<p class="about">{escape(tell("lead_next"))}</p>\n'
+            f'<noscript><p class="warning">{escape(tell("needs_script"))}</p></noscript>\n</header>\n'
+        )
+
+    def _before(self) -> str:
+        """The end of the text before the explained token."""
+        tokens = self.found.surprisals.get("token", ())
+        end = tokens[self.found.place].begin if self.found.place < len(tokens) else len(self.found.text)
+        before = self.found.text[:end]
+        if len(before) <= CONTEXT:
+            return before
+        cut = before[-CONTEXT:]
+        return f"…{cut[cut.find(' ') + 1 :] if ' ' in cut.rstrip() else cut}"
+
+    # The text
+
+    def text(self) -> str:
+        tell = self.tell
+        kinds = [kind for kind, units in self.found.surprisals.items() if units]
+        if not kinds:
+            return ""
+        choices = strips = ""
+        for place, kind in enumerate(kinds):
+            name = tell(f"unit_{kind}") if tell.has(f"unit_{kind}") else kind
+            checked = " checked" if not place else ""
+            choices += f'<input type="radio" name="units" id="unit-{place}"{checked}>'
+            choices += f'<label for="unit-{place}">{escape(name)}</label>'
+            strips += self._strip(self.found.surprisals[kind], place)
+        most = escape(tell("bits", f"{DARKEST:g}+"))
+        legend = f'<p class="legend cost" aria-hidden="true"><span>0</span><i></i><span>{most}</span></p>'
+        return _section(
+            "text",
+            tell("section_text"),
+            f'<p class="about">{escape(tell("about_text"))}</p>'
+            f'<div class="units" role="radiogroup" aria-label="{escape(tell("units"))}">{choices}{strips}</div>{legend}',
+        )
+
+    def _strip(self, units: Sequence[Unit], place: int) -> str:
+        """A text with its units marked by what they cost, with the text between them."""
+        tell, text = self.tell, self.found.text
+        centre = self._explained(units)
+        first = max(0, min((len(units) if centre is None else centre) - MOST_UNITS // 2, len(units) - MOST_UNITS))
+        shown = units[first : first + MOST_UNITS]
+        numbered = len(shown) <= MOST_NUMBERED
+        marks, end = "", shown[0].begin
+        for index, unit in enumerate(shown, start=first):
+            marks += escape(text[end : unit.begin])
+            marks += self._mark(unit, is_explained=index == centre, numbered=numbered)
+            end = max(end, unit.end)
+        total = sum(unit.nats for unit in units) / math.log(2)
+        told = tell("unit_sum", len(units), number(total))
+        if len(shown) < len(units):
+            told += f"; {tell('units_left_out', len(shown))}"
+        kind = "strip numbered" if numbered else "strip"
+        shown_text = f'<p class="{kind}">{marks}</p><p class="quiet small">{escape(told)}</p>'
+        return f'<div class="choice" id="units-{place}">{shown_text}</div>'
+
+    def _explained(self, units: Sequence[Unit]) -> int | None:
+        """Which of the units holds the explained token."""
+        tokens = self.found.surprisals.get("token", ())
+        if self.found.place >= len(tokens):
+            return None
+        if units is tokens:
+            return self.found.place
+        wanted = tokens[self.found.place]
+        holding = (
+            i
+            for i, unit in enumerate(units)
+            if unit.begin < max(wanted.end, wanted.begin + 1) and wanted.begin < unit.end
+        )
+        return next(holding, None)
+
+    def _mark(self, unit: Unit, *, is_explained: bool, numbered: bool) -> str:
+        bits = unit.nats / math.log(2)
+        strength = min(1.0, max(bits, 0.0) / DARKEST) if not math.isnan(bits) else 1.0
+        here = ' class="here" aria-current="true"' if is_explained else ""
+        cost = self.tell("bits", number(round(bits, 2) if math.isfinite(bits) else bits))
+        below = f"<small>{_one_decimal(bits)}</small>" if numbered else ""
+        line = "<br>" if unit.text.endswith("\n") else ""
+        inner = unit.text.lstrip(" ") or unit.text
+        space = unit.text[: len(unit.text) - len(inner)]
+        name = f"<span>{escape(short(inner or unit.name, 60)) or '⏎'}</span>"
+        title = f"{unit.name}: {cost}" if unit.name else cost
+        return f'{space}<mark{here} style="--s:{strength:.2f}" title="{escape(title)}">{name}{below}</mark>{line}'
+
+    # The token
+
+    def token(self) -> str:
+        found, tell = self.found, self.tell
+        nats = -math.log(found.probability) if found.probability > 0 else math.inf
+        rank = next((i for i, (name, _) in enumerate(found.likeliest, start=1) if name == found.target), None)
+        told = tell("rank", rank) if rank else tell("rank_below", len(found.likeliest))
+        facts = [(tell("fact_rank"), told)] if found.likeliest else []
+        facts += [
+            (tell("fact_place"), tell("place", found.place + 1)),
+            (tell("fact_run"), f"{Path(found.run).name} ({found.family})"),
+        ]
+        rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+        costs = (
+            ("P", number(found.probability)),
+            ("−ln P", tell("nats", number(nats))),
+            ("−log_2 P", tell("bits", number(nats / math.log(2)))),
+        )
+        told = "".join(
+            f'<span><span class="math">{symbol(name)}</span> = <b>{escape(value)}</b></span>' for name, value in costs
+        )
+        cost = f'<p class="token">{escape(short(found.target, 60))}</p><p class="costs">{told}</p><dl class="facts">{rows}</dl>'
+        return _section(
+            "token",
+            tell("section_token"),
+            f'<div class="two"><div>{cost}</div><div>{self._likeliest(rank)}</div></div>',
+        )
+
+    def _likeliest(self, rank: int | None) -> str:
+        found, tell = self.found, self.tell
+        if not found.likeliest:
+            return ""
+        shown = found.likeliest[: max(LIKELIEST, min(rank or 0, 2 * LIKELIEST))]
+        rows = [(name, prob, "target" if name == found.target else "") for name, prob in shown]
+        if found.target not in [name for name, _ in shown]:
+            rows.append((found.target, found.probability, "target"))
+        others = 1.0 - math.fsum(prob for _, prob, _ in rows)
+        if others > 1e-6:
+            rows.append((tell("others"), others, "rest"))
+        top = max((prob for _, prob, kind in rows if kind != "rest"), default=1.0)
+        return f"<h3>{escape(tell('likeliest'))}</h3>{self.figures.bars(rows, top=top, ranked=True)}"
+
+    # The journey
+
+    def journey(self) -> str:
+        found, tell = self.found, self.tell
+        if not self.steps:
+            return ""
+        links = groups = ""
+        numbered = list(enumerate(self.steps, start=1))
+        for part, steps in groupby(numbered, key=lambda row: row[1].part):
+            name = tell(f"part_{part}") if tell.has(f"part_{part}") else part
+            kind = escape(part)
+            items = list(steps)
+            cards = "".join(self._step(*row) for row in items)
+            groups += f'<div class="part {kind}"><h3>{escape(name)}</h3><ol>{cards}</ol></div>\n'
+            links += "".join(
+                f'<li class="{kind}"><a href="#step-{n}"><b>{n}</b> {escape(step.title)}</a></li>' for n, step in items
+            )
+        more = ""
+        if len(found.steps) > len(self.steps):
+            more = f'<p class="warning">{escape(tell("cut_steps", len(self.steps), len(found.steps)))}</p>'
+        return (
+            f'<section id="journey" class="open">\n<h2>{escape(tell("section_journey"))}</h2>\n'
+            f'<p class="about">{escape(tell("about_journey"))}</p>\n<div class="walk">'
+            f'<nav aria-label="{escape(tell("steps"))}"><ol>{links}</ol></nav>\n'
+            f'<div class="parts">{groups}</div></div>{more}</section>\n'
+        )
+
+    def _step(self, place: int, step: Step) -> str:
+        shapes = ""
+        if step.shapes:
+            shown = escape(step.shapes).replace("→", '<b class="sign">→</b>')
+            shapes = (
+                f'<p class="shapes"><span class="quiet">{escape(self.tell("shapes"))}</span> <span>{shown}</span></p>'
+            )
+        told = formula(step.formula[:MOST_WORDS])
+        figures = self.figures.of_step(step)
+        return (
+            f'<li class="step" id="step-{place}" tabindex="-1" aria-labelledby="title-{place}">'
+            f'<h4 id="title-{place}"><span class="place">{place}</span> {escape(step.title)}</h4>'
+            + (f'<p class="formula math">{told}</p>' if told else "")
+            + f'{shapes}<p class="sentence">{with_code(step.sentence[:MOST_WORDS])}</p>'
+            + (f'<div class="figures">{figures}</div>' if figures else "")
+            + "</li>"
+        )
+
+    def stepper(self) -> str:
+        """Buttons that go with the reader; page.js shows them."""
+        if not self.steps:
+            return ""
+        back, on = escape(self.tell("previous")), escape(self.tell("next"))
+        return (
+            f'<div class="stepper" id="stepper" hidden><button type="button" data-by="-1" aria-label="{back}">←</button>'
+            f'<span id="here"></span><button type="button" data-by="1" aria-label="{on}">→</button></div>\n'
+        )
+
+    # What speaks for it
+
+    def check(self) -> str:
+        found, tell = self.found, self.tell
+        shown = ""
+        if found.agreement:
+            rows = "".join(
+                f'<tr><th scope="row">{escape(name)}</th><td>{number(value)}</td></tr>'
+                for name, value in found.agreement.items()
+            )
+            head = "".join(f'<th scope="col">{escape(tell(name))}</th>' for name in ("engine", "difference"))
+            shown = _section(
+                "check",
+                tell("section_check"),
+                f'<p class="about">{escape(tell("about_check"))}</p><table class="engines"><thead><tr>{head}</tr></thead>'
+                f"<tbody>{rows}</tbody></table>",
+            )
+        if found.notes:
+            notes = "".join(f"<li>{with_code(note[:MOST_WORDS])}</li>" for note in found.notes)
+            shown += _section("notes", tell("section_notes"), f"<ul>{notes}</ul>")
+        return shown
+
+
+def _section(name: str, title: str, body: str) -> str:
+    return f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{body}\n</section>\n'
+
+
+def _one_decimal(bits: float) -> str:
+    return f"{abs(bits):.1f}" if math.isfinite(bits) else number(bits)

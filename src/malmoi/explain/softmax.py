@@ -1,0 +1,229 @@
+"""The end of every neural prediction: scores of all tokens, softmax, -ln P; and where a training step begins: P - y.
+
+Shapes: V vocabulary, W width of the vector that the softmax reads.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
+
+from malmoi.explain.explanation import Numbers, Step
+from malmoi.explain.language import Teller
+from malmoi.explain.question import Question
+
+BLOCK = 1 << 22  # weights turned into float64 at a time
+SHOWN = 3  # tokens or units that a sentence names
+
+Vector = Float64[np.ndarray, "_"]
+
+
+def scores(weight: NDArray[Any], bias: NDArray[Any], hidden: Vector) -> Float64[np.ndarray, " vocab"]:
+    """hidden W + b in float64, W as stored: one row for each token."""
+    found = np.asarray(bias, np.float64).copy()
+    rows = max(1, BLOCK // max(1, weight.shape[1]))
+    for begin in range(0, len(weight), rows):
+        found[begin : begin + rows] += np.asarray(weight[begin : begin + rows], np.float64) @ hidden
+    return found
+
+
+def transposed_product(error: Float64[np.ndarray, " vocab"], weight: NDArray[Any]) -> Vector:
+    """(P - y) W: the gradient of what the softmax read."""
+    rows = max(1, BLOCK // max(1, weight.shape[1]))
+    found = np.zeros(weight.shape[1])
+    for begin in range(0, len(weight), rows):
+        found += error[begin : begin + rows] @ np.asarray(weight[begin : begin + rows], np.float64)
+    return found
+
+
+def long(array: NDArray[Any]) -> float:
+    """The length of an array, as one vector."""
+    return math.sqrt(float(np.einsum("i,i->", array.ravel(), array.ravel(), dtype=np.float64)))
+
+
+def log_softmax(logits: Float64[np.ndarray, " vocab"]) -> Float64[np.ndarray, " vocab"]:
+    shifted = logits - logits.max()
+    return np.asarray(shifted - math.log(np.exp(shifted).sum()))
+
+
+def prediction_steps(
+    question: Question,
+    tell: Teller,
+    hidden: Vector,
+    logits: Float64[np.ndarray, " vocab"],
+    log_probs: Float64[np.ndarray, " vocab"],
+    symbol: str,
+    is_tied: bool,
+) -> list[Step]:
+    """Logits, softmax and -ln P, from the vector named `symbol`."""
+    tokens, target = question.subject.tokens, question.target_id
+    rank = int((logits > logits[target]).sum()) + 1
+    vocab, width = len(logits), len(hidden)
+    matrix = "Eᵀ" if is_tied else "U"
+    return [
+        Step(
+            "logits",
+            tell("logits"),
+            f"s = {symbol} {matrix} + b_s",
+            f"(1, {width}) ({width}, {vocab}) + ({vocab},) → (1, {vocab})",
+            tell(
+                "say_logits_tied" if is_tied else "say_logits",
+                vocab,
+                tokens[target],
+                f"{logits[target]:.3f}",
+                rank,
+                tokens[int(logits.argmax())],
+                f"{logits.max():.3f}",
+            ),
+            (Numbers("s", logits, ("token",), {0: tokens}),),
+        ),
+        probability_step(tell, np.exp(log_probs), tokens),
+        surprisal_step(tell, tokens[target], float(log_probs[target])),
+    ]
+
+
+def probability_step(tell: Teller, probs: Float64[np.ndarray, " vocab"], tokens: Sequence[str]) -> Step:
+    """The softmax over all tokens."""
+    return Step(
+        "softmax",
+        tell("softmax"),
+        "P(w) = exp(s_w) / Σ_v exp(s_v)",
+        f"({len(probs)},) → ({len(probs)},)",
+        tell("say_softmax", listed(probs, tokens), f"{_perplexity(probs):,.1f}"),
+        (Numbers("P", probs, ("token",), {0: tokens}, "probability"),),
+    )
+
+
+def surprisal_step(tell: Teller, token: str, log_prob: float) -> Step:
+    """What the token cost."""
+    prob, nats = math.exp(log_prob), -log_prob
+    return Step(
+        "surprisal",
+        tell("surprisal"),
+        "−ln P(w)",
+        "",
+        tell("say_surprisal", token, f"{prob:.6g}", f"{nats:.4f}", f"{nats / math.log(2):.4f}", one_in(prob)),
+        (
+            Numbers("P(w)", np.array(prob), kind="probability"),
+            Numbers("−ln P", np.array(nats), kind="plain"),
+            Numbers("−log₂ P", np.array(nats / math.log(2)), kind="plain"),
+        ),
+    )
+
+
+def error_step(question: Question, tell: Teller, error: Float64[np.ndarray, " vocab"]) -> Step:
+    """P - y: the gradient of -ln P(target) with respect to the scores."""
+    tokens, target = question.subject.tokens, question.target_id
+    others = error.copy()
+    others[target] = 0
+    return Step(
+        "error",
+        tell("error"),
+        "∂L/∂s = P − y",
+        f"({len(error)},) − ({len(error)},)",
+        tell("say_error", tokens[target], f"{error[target]:.4f}", listed(others, tokens)),
+        (Numbers("P − y", error, ("token",), {0: tokens}),),
+        part="backward",
+    )
+
+
+def hidden_step(tell: Teller, symbol: str, shape: tuple[int, ...], d_hidden: Vector, is_tied: bool) -> Step:
+    """What the error says to the vector that the softmax read."""
+    vocab, width = shape
+    return Step(
+        "to_hidden",
+        tell("to_hidden"),
+        f"∂L/∂{symbol} = (P − y) {'E' if is_tied else 'Uᵀ'}",
+        f"(1, {vocab}) ({vocab}, {width}) → (1, {width})",
+        tell("say_to_hidden", f"{np.linalg.norm(d_hidden):.4g}", units(d_hidden)),
+        (Numbers(f"∂L/∂{symbol}", d_hidden, ("unit",)),),
+        part="backward",
+    )
+
+
+def update_steps(
+    question: Question,
+    tell: Teller,
+    norms: Sequence[tuple[str, float, float]],
+    log_probs: Float64[np.ndarray, " vocab"],
+    moved: Float64[np.ndarray, " vocab"],
+) -> list[Step]:
+    """W <- W - eta * gradient, and the probability before and after.
+
+    Args:
+        norms: Of each weight: its name, how long it is, how long its gradient is.
+        log_probs: Before the step.
+        moved: After it, really computed.
+    """
+    assert question.learning_rate is not None
+    rate, target = question.learning_rate, question.target_id
+    token = question.subject.tokens[target]
+    before, after = math.exp(log_probs[target]), math.exp(moved[target])
+    names = [name for name, _, _ in norms]
+    strongest = max(norms, key=lambda row: row[2])
+    verdict = "say_after_better" if moved[target] > log_probs[target] else "say_after_worse"
+    return [
+        Step(
+            "update",
+            tell("update"),
+            "W ← W − η ∂L/∂W",
+            "",
+            tell("say_update", f"{rate:g}", strongest[0], f"{strongest[2]:.4g}", f"{strongest[1]:.4g}"),
+            (
+                Numbers("‖W‖", np.array([row[1] for row in norms]), ("weight",), {0: names}, "plain"),
+                Numbers("‖∂L/∂W‖", np.array([row[2] for row in norms]), ("weight",), {0: names}, "plain"),
+                Numbers("η", np.array(float(rate)), kind="plain"),
+            ),
+            part="backward",
+        ),
+        Step(
+            "after",
+            tell("after"),
+            "P′(w) = P(w; W − η ∂L/∂W)",
+            "",
+            tell(
+                verdict,
+                token,
+                f"{before:.6g}",
+                f"{after:.6g}",
+                f"{abs(log_probs[target]):.4f}",
+                f"{abs(moved[target]):.4f}",
+            ),
+            (
+                Numbers(
+                    "P, P′",
+                    np.array([before, after]),
+                    ("moment",),
+                    {0: [tell("before"), tell("after_it")]},
+                    "probability",
+                ),
+                Numbers("P′ − P", np.exp(moved) - np.exp(log_probs), ("token",), {0: question.subject.tokens}),
+            ),
+            part="backward",
+        ),
+    ]
+
+
+def listed(values: Float64[np.ndarray, " vocab"], tokens: Sequence[str], k: int = SHOWN) -> str:
+    """The largest values with their tokens."""
+    best = np.argsort(-values, kind="stable")[:k]
+    return ", ".join(f"‘{tokens[i]}’ {values[i]:.4f}" for i in best)
+
+
+def units(values: Vector, k: int = SHOWN) -> str:
+    """The units with the largest values."""
+    return ", ".join(f"{i} ({values[i]:+.3f})" for i in np.argsort(-np.abs(values), kind="stable")[:k])
+
+
+def one_in(prob: float) -> str:
+    """How rare that is, as people say it: 1 : 12."""
+    return f"1 : {1 / prob:,.0f}" if prob > 1e-300 else "1 : ∞"
+
+
+def _perplexity(probs: Float64[np.ndarray, " vocab"]) -> float:
+    """Among how many equally likely tokens the choice would be as open."""
+    some = probs[probs > 0]
+    return math.exp(-float((some * np.log(some)).sum()))

@@ -1,0 +1,52 @@
+"""From a run or a model to what explainers need of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from malmoi.explain.question import Subject
+from malmoi.models.combined import Cached, Interpolated
+from malmoi.models.config import ModelConfig
+from malmoi.models.interface import LanguageModel
+from malmoi.models.ngram import NGramModel
+from malmoi.models.registry import RUNGS, find_rung
+from malmoi.runs import RunConfig, read_arrays
+from malmoi.text.tokenizers import Tokenizer
+
+
+def subject_of_run(folder: Path, config: RunConfig, model: LanguageModel, tokenizer: Tokenizer) -> Subject:
+    """A run, with its weights as the file holds them, whatever engine serves it."""
+    rung = find_rung(config.family)
+    weights = {} if rung.counts else read_arrays(folder / "model.safetensors")
+    options = rung.config.parse(config.model)
+    return Subject(str(folder), rung.name, model, tokenizer, options, weights, config.figures)
+
+
+def subject_of_model(model: LanguageModel, tokenizer: Tokenizer, name: str) -> Subject:
+    """A model that may be no run: a mixture, or a member of one."""
+    if isinstance(model, Interpolated):
+        return Subject(name, "interpolated", model, tokenizer)
+    if isinstance(model, Cached):
+        return Subject(name, "cached", model, tokenizer)
+    if isinstance(model, NGramModel):
+        return Subject(name, "ngram", model, tokenizer)
+    config = _config_of(model)
+    if config is None:
+        return Subject(name, type(model).__name__, model, tokenizer)
+    family = next((rung.name for rung in RUNGS.values() if rung.config is type(config)), type(model).__name__)
+    return Subject(name, family, model, tokenizer, config, _weights_of(model))
+
+
+def _config_of(model: LanguageModel) -> ModelConfig | None:
+    """The options of a neural model, whichever engine serves it."""
+    config = getattr(model, "config", None) or getattr(getattr(model, "network", None), "config", None)
+    return config if isinstance(config, ModelConfig) else None
+
+
+def _weights_of(model: Any) -> Mapping[str, NDArray[Any]]:
+    """By name, as a run stores them."""
+    if hasattr(model, "weights"):
+        return dict(model.weights)
+    return {name: parameter.detach().cpu().numpy() for name, parameter in model.network.named_parameters()}
