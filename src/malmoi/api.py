@@ -181,7 +181,7 @@ class Run:
         *,
         step: int | str = "last",
         train_step: bool = False,
-        learning_rate: float | int = 1.0,
+        learning_rate: float | int = 0.1,
         language: "Language" = "en",
     ) -> "Explanation":
         """Why a token of `text` got its probability, step by step, and what every token and word of the text cost.

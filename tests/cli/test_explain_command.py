@@ -27,7 +27,7 @@ def test_the_steps_are_printed(malmoi: Malmoi, char_run: Path) -> None:
 
 
 def test_in_korean(malmoi: Malmoi, word_run: Path) -> None:
-    _, out, _ = malmoi("explain", word_run, "고양이가 방에", "--language", "ko", "--step", "1")
+    _, out, _ = malmoi("explain", word_run, "고양이가 방에", "--lang", "ko", "--step", "1")
     assert "토큰\t1: 고양이가" in out
     assert "예측" in out
     assert "형태소" in out

@@ -40,11 +40,11 @@ def explain(
     train_step: Annotated[
         bool, Parameter(negative=(), show_default=False, help="Also show what a training step on that token does.")
     ] = False,
-    learning_rate: Annotated[float, Parameter(help="Of that training step.")] = 1.0,
+    learning_rate: Annotated[float, Parameter(help="Of that training step.")] = 0.1,
     html: Annotated[str | None, Parameter(help="Write a page with every number drawn.")] = None,
     csv: Annotated[str | None, Parameter(help="Write what each token, word and morpheme cost.")] = None,
     arrays: Annotated[str | None, Parameter(help="Write every array whole, as safetensors.")] = None,
-    language: Annotated[Language, Parameter(name=("--language", "--lang"), help="Language of the explanation.")] = "en",
+    language: Annotated[Language, Parameter(name="--lang", help="Language of the explanation.")] = "en",
     device: Device = "cpu",
     json: Json = False,
 ) -> None:

@@ -39,7 +39,7 @@ def explain_model(
     name: str = "model",
     step: int | str = LAST,
     train_step: bool = False,
-    learning_rate: float | int = 1.0,
+    learning_rate: float | int = 0.1,
     language: Language = "en",
 ) -> Explanation:
     """Explain a token under any model that there is an explainer for; the options are those of `explain_subject`."""
