@@ -3,7 +3,8 @@
     P(w | h) = P(w | h) as stored                      if w was seen after h
              = weight(h) P(w | h without its first)    otherwise, down to single tokens
 
-Everything is read from the stored tables and added up in float64. Counts are not stored in a run, only what became of them.
+Everything is read from the stored tables and added up in float64. Counts are not stored in a run, only what became of them;
+`ngram_counts.py` works them out again.
 
 Shapes: V vocab_size, L order.
 """
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from malmoi.explain.explanation import Numbers, Step
 from malmoi.explain.language import Teller
+from malmoi.explain.ngram_counts import KNESER_NEY, recover
 from malmoi.explain.question import Answer, Question
 from malmoi.explain.softmax import listed, surprisal_step
 from malmoi.models.config import NGramConfig
@@ -28,6 +30,8 @@ from malmoi.models.ngram.tables import NGramTables
 class Try:
     """One context, and whether the token was seen after it."""
 
+    node: int  # of the context; -1 for the empty one
+    place: int  # the node of the token after it, where it is found
     ids: tuple[int, ...]  # the context; () for the empty one
     n_followers: int  # different tokens seen after it
     log_backoff: float  # what it costs to go on without its first token; 0 for the empty one
@@ -51,8 +55,12 @@ def explain_next(question: Question, tell: Teller) -> Answer:
     ]
     config, discounts = question.subject.config, question.subject.figures.get("discounts")
     method = config.smoothing if isinstance(config, NGramConfig) and discounts is not None else ""
-    if discounts:
-        steps.append(_discounts(tell, np.array(discounts, np.float64)))
+    amounts = np.array(discounts, np.float64) if discounts else None
+    counted = None if tables.is_quantised else _counted(tell, tables, tries[-1], names[-1], token, method, amounts)
+    if counted is not None:
+        steps.append(counted)
+    if amounts is not None:
+        steps.append(_discounts(tell, amounts))
     steps.append(_why(tell, tables, tries, method, token))
     probs = np.exp(log_probs)
     steps.append(
@@ -66,7 +74,7 @@ def explain_next(question: Question, tell: Teller) -> Answer:
         )
     )
     steps.append(surprisal_step(tell, token, float(log_probs[question.target_id])))
-    notes = [tell("note_counts")]
+    notes = [] if counted is not None else [tell("note_counts")]
     if tables.is_quantised:
         notes.append(tell("note_quantised"))
     if question.learning_rate is not None:
@@ -82,11 +90,11 @@ def path(tables: NGramTables, node: int, token_id: int) -> list[Try]:
         place = first + int(np.searchsorted(tables.words[first:after], token_id))
         is_found = place < after and int(tables.words[place]) == token_id
         found = _log_prob(tables, place) if is_found else None
-        tries.append(Try(context_ids(tables, node), after - first, _log_backoff(tables, node), found))
+        tries.append(Try(node, place, context_ids(tables, node), after - first, _log_backoff(tables, node), found))
         if is_found:
             return tries
         node = int(tables.suffix[node])
-    return [*tries, Try((), tables.vocab_size, 0.0, _log_prob(tables, token_id))]
+    return [*tries, Try(-1, token_id, (), tables.vocab_size, 0.0, _log_prob(tables, token_id))]
 
 
 def distribution(tables: NGramTables, node: int) -> Float64[np.ndarray, " vocab"]:
@@ -191,6 +199,60 @@ def _product(tell: Teller, tries: list[Try], names: list[str], token: str) -> St
         "",
         tell("say_product", written, f"{factors.prod():.6g}"),
         (Numbers("P(w | h)", factors, ("factor",), {0: labels}, "plain"),),
+    )
+
+
+def _counted(
+    tell: Teller,
+    tables: NGramTables,
+    found: Try,
+    name: str,
+    token: str,
+    method: str,
+    discounts: NDArray[np.float64] | None,
+) -> Step | None:
+    """What was counted after the context that knew the token, and the sum that gives its probability; None if no counts fit."""
+    if found.node < 0:
+        return None
+    first, after = int(tables.first_child[found.node]), int(tables.first_child[found.node + 1])
+    order = len(found.ids) + 1
+    weight = float(np.exp(found.log_backoff))
+    shorter = np.exp(distribution(tables, int(tables.suffix[found.node]))[tables.words[first:after]])
+    shares = np.exp(_log_probs(tables, first, after, order - 1)) - weight * shorter
+    counts = recover(shares, weight, method, None if discounts is None else discounts[order - 1])
+    if counts is None:
+        return None
+    place = found.place - first
+    count, share, below = int(counts.followers[place]), float(shares[place]), float(shorter[place])
+    if discounts is None or method != KNESER_NEY:
+        taken, divisor, formula = (
+            0.0,
+            counts.total + len(shares),
+            "P(w | h) = c(h w) / (c(h ·) + T(h)) + weight(h) P(w | h′)",
+        )
+    else:
+        taken = float(discounts[order - 1][min(count, 3) - 1])
+        divisor, formula = counts.total, "P(w | h) = (c(h w) − D(c)) / c(h ·) + weight(h) P(w | h′)"
+    written = f"({count} − {taken:.4g}) / {divisor:,}" if taken else f"{count} / {divisor:,}"
+    is_adjusted = method == KNESER_NEY and order < tables.order
+    names = ["c(h w)", "c(h ·)", "D", "share", "weight(h)", "P(w | h′)", "P(w | h)"]
+    values = np.array([count, counts.total, taken, share, weight, below, share + weight * below])
+    return Step(
+        "counts",
+        tell("counts"),
+        formula,
+        "",
+        tell(
+            "say_counts_adjusted" if is_adjusted else "say_counts",
+            token,
+            name,
+            f"{count:,}",
+            f"{counts.total:,}",
+            f"{written} = {share:.6g}",
+            f"{weight:.6g} × {below:.6g}",
+            f"{share + weight * below:.6g}",
+        ),
+        (Numbers("P(w | h)", values, ("factor",), {0: names}, "plain"),),
     )
 
 

@@ -48,7 +48,7 @@ def explain_cbow(
     """
     tell = Teller(language)
     W_in = _checked(network, [*context_ids, target_id], names)
-    if not context_ids:
+    if not len(context_ids):
         raise DataError("There are no context words. At least one was expected: give the ids of the words around.")
     rows = W_in[list(context_ids)]
     h = rows.mean(axis=0)
