@@ -1,8 +1,9 @@
 """The tour of `malmoi demo`: a small model of text that is on the machine already, and what it is worth.
 
 English is the Python reference that ships inside CPython (`pydoc_data.topics`). Korean are the translated messages that
-programs bring along (gettext catalogues, *.mo). A twentieth of the text is held out, never shown to a model. The tour ends
-in a small ladder on it: a model that knows nothing, token counts, an n-gram model, the LSTM, and n-grams and LSTM together.
+programs bring along (gettext catalogues, *.mo). A twentieth of the text is held out, never shown to a model. The tour
+explains one prediction, number by number, and ends in a small ladder on the held-out text: a model that knows nothing, token
+counts, an n-gram model, the LSTM, and n-grams and LSTM together.
 """
 
 import codecs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Language = Literal["en", "ko"]
 COMMAND = "malmoi demo"  # what the command in config.json begins with, so that only a demo's own run is ever replaced
+WHY = "why.html"  # the page, inside the folder of the run, that explains a prediction
 LADDER = "ladder"  # the folder, inside that of the run, where the small ladder and its report are
 HELD_OUT, BLOCK = 20, 20  # one block of lines in 20, each of 20 lines
 FEWEST_LINES = 100
@@ -37,6 +39,7 @@ CONTEXTS = {
     "en": ("The value of the", "If the object", "This method is"),
     "ko": ("사용할 수", "지원하지", "파일을"),
 }
+TOLD = ("embedding", "gates 1", "logits", "after")  # the steps of an explanation that the tour tells
 LOCALES = ("/usr/share/locale", "/usr/local/share/locale", "/usr/share/locale-langpack")
 UNDERLINE = re.compile(r"([*=^~-])\1{2,}")
 KOREAN_FOLDER = re.compile(r"ko([_.@].*)?")
@@ -73,6 +76,8 @@ class Tour:
     next_words: "dict[str, list[NextToken]]"  # context -> likeliest next words
     prompt: str
     sample: str
+    explained: str  # the likeliest token after the prompt
+    explanation: list[str]  # what the steps to it are, in sentences
 
 
 def corpus(language: Language, text: str | None = None) -> Corpus:
@@ -113,6 +118,7 @@ def run_tour(
     """
     from malmoi.api import Run
     from malmoi.comparison.ladder import ladder
+    from malmoi.explain.page import write_page
     from malmoi.text.sources import TextSource
     from malmoi.training.pipeline import train
 
@@ -153,7 +159,11 @@ def run_tour(
     }
     length = 200 if run.tokenizer.kind in ("char", "jamo") else 60
     sample = run.generate(prompt, max_tokens=length, temperature=0.7, top_p=0.95, seed=1)[0]
-    return Tour(run.folder, figures, found, {c: run.next(c, 5) for c in corpus.contexts}, prompt, sample)
+    why = run.explain(prompt, step="next", train_step=True, language=lang)
+    write_page(why, run.folder / WHY)
+    told = [step.sentence for step in why.steps if step.name in TOLD]
+    next_words = {context: run.next(context, 5) for context in corpus.contexts}
+    return Tour(run.folder, figures, found, next_words, prompt, sample, why.target, told)
 
 
 def remove_earlier_tour(folder: Path) -> None:
@@ -326,4 +336,5 @@ def to_dict(tour: Tour) -> dict[str, Any]:
         "next": {context: [row._asdict() for row in rows] for context, rows in tour.next_words.items()},
         "prompt": tour.prompt,
         "sample": tour.sample,
+        "explanation": str(tour.folder / WHY),
     }

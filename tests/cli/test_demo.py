@@ -139,6 +139,8 @@ TOUR = Tour(
     next_words={"the": [NextToken("cat", 0.5), NextToken("개", 0.25)]},
     prompt="the",
     sample=" cat\nsat",
+    explained="␣cat",
+    explanation=["The token read last has the id 4."],
 )
 
 
@@ -166,6 +168,8 @@ def test_the_tour_in_english(malmoi: Malmoi, tours: list[dict[str, Any]]) -> Non
     assert "the lstm needs 25% of what the untrained model (uniform) needs" in out
     assert "After “the” comes\nword\tprobability\ncat\t0.500000\n개\t0.250000\n" in out
     assert "A sample\nthe cat\nsat\n" in out
+    assert "Why “␣cat” after “the”?\n  The token read last has the id 4.\n" in out
+    assert "All steps with all their numbers: runs/demo-en/why.html\n" in out
     assert '  malmoi next runs/demo-en "the"\n' in out
 
 
@@ -215,6 +219,7 @@ def test_a_real_tour_leaves_a_run_that_the_next_one_replaces(malmoi: Malmoi, cor
     assert [step["name"] for step in report["ladder"]["steps"]] == ["uniform", "unigram", "ngram", "lstm", "ngram+lstm"]
     assert report["ladder"]["failures"] == []
     assert (in_folder / "runs/tour/ladder/report.html").is_file()
+    assert "<canvas" in (in_folder / report["explanation"]).read_text(encoding="utf-8")
     assert report["sample"]
     config = read_config(in_folder / "runs/tour")
     assert config.command == f"malmoi demo --text {corpus} --budget 6s --out runs/tour --json"

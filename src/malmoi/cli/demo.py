@@ -11,7 +11,7 @@ from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, Words, emit, no
 from malmoi.cli.options import Json
 from malmoi.cli.use import print_next_words
 from malmoi.comparison.language import Teller
-from malmoi.demo import Corpus, Language, Tour, corpus, run_tour, to_dict
+from malmoi.demo import WHY, Corpus, Language, Tour, corpus, run_tour, to_dict
 
 
 class Script(NamedTuple):
@@ -28,6 +28,8 @@ class Script(NamedTuple):
     next_title: str
     next_columns: tuple[str, str]
     sample: str
+    why: str
+    page: str
     try_next: str
     interrupted: str
 
@@ -44,11 +46,13 @@ IN_ENGLISH = Script(
     next_title="After “{}” comes",
     next_columns=("word", "probability"),
     sample="A sample",
+    why="Why “{}” after “{}”?",
+    page="All steps with all their numbers: {}",
     try_next="""Now type:
   malmoi next {run} "{context}"
   malmoi generate {run} --prompt "{context}" --temperature 0.7
   malmoi complete {run}
-  malmoi info {run}
+  malmoi explain {run} "{context}" --html why.html
 and for a text of your own:
   malmoi train lstm YOUR.txt --budget 10m""",
     interrupted="Stopped. `malmoi demo` starts again from the beginning.",
@@ -65,11 +69,13 @@ IN_KOREAN = Script(
     next_title="‘{}’ 다음에 올 말",
     next_columns=("낱말", "확률"),
     sample="지어 본 글",
+    why="‘{1}’ 다음은 왜 ‘{0}’일까",
+    page="모든 단계와 숫자: {}",
     try_next="""이제 이렇게 해 보세요:
   malmoi next {run} "{context}"
   malmoi generate {run} --prompt "{context}" --temperature 0.7
   malmoi complete {run}
-  malmoi info {run}
+  malmoi explain {run} "{context}" --lang ko --html why.html
 가지고 있는 글로 해 보려면:
   malmoi train lstm 내글.txt --budget 10m""",
     interrupted="멈췄습니다. `malmoi demo --lang ko`를 치면 처음부터 다시 시작합니다.",
@@ -127,6 +133,10 @@ def _show(script: Script, tour: Tour, tell: Teller) -> None:
         print_next_words(shown, *script.next_columns, title=script.next_title.format(context))
     print()
     print_table((script.sample,), [(line,) for line in f"{tour.prompt}{tour.sample}".split("\n")])
+    print(f"\n{script.why.format(tour.explained, tour.prompt)}")
+    for sentence in tour.explanation:
+        print(f"  {sentence}")
+    print(script.page.format(tour.folder / WHY))
     print()
     print_ladder(tour.ladder, tell, title=script.comparison)
     print(script.explanation.format(tour.figures["lstm"].bits_per_byte / tour.figures["untrained"].bits_per_byte))
