@@ -1,0 +1,467 @@
+"""Files of word vectors that other programs read and write.
+
+    word2vec          text: a line "V D", then V lines "word x1 ... xD". fastText's .vec files are the same.
+    word2vec-binary   the line "V D", then V times: word, space, D float32 in little-endian order, maybe a line feed
+    glove             text without the first line
+
+Any of them may be packed with gzip, told by its first bytes when reading and by the name (.gz) when writing. Files are read as
+a stream; what their first line claims is compared with their size before memory is taken.
+
+Words are UTF-8 and hold no white space, which parts the fields; some files have words with spaces all the same, and
+`spaces=True` reads them: then the last D fields are the numbers.
+
+Source: word2vec.c of Mikolov et al. 2013, and glove.c of Pennington et al. 2014, for the formats.
+"""
+
+import codecs
+import gzip
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, NoReturn, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from malmoi.errors import ConfigError, DataError
+from malmoi.files import atomic_file
+from malmoi.text.inputs import explained
+from malmoi.vectors.vectors import Vectors
+
+Progress = Callable[[int, int], None]  # told (how much is done, of how much)
+Format = Literal["word2vec", "word2vec-binary", "glove"]
+
+BLOCK = 1 << 22  # bytes read at a time
+ROWS = 1 << 13  # rows parsed or written at a time
+LONGEST_LINE, LONGEST_WORD = 1 << 22, 1 << 16  # bytes
+LARGEST_DIM = 100_000
+GZIP, LARGEST_EXPANSION = b"\x1f\x8b", 1032  # how gzip files begin; how many bytes it can pack into one
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+OTHER_FILES = {
+    (793712314).to_bytes(
+        4, "little"
+    ): "is a model of fastText; give its .vec file, or write one with print-word-vectors",
+    b"PK\x03\x04": "is a zip archive; unpack it first: unzip FILE",
+    b"\xfd7zXZ": "is packed with xz; unpack it first: unxz FILE",
+    b"BZh": "is packed with bzip2; unpack it first: bunzip2 FILE",
+    b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it first: unzstd FILE",
+    b"\x80\x04": "is a pickle, which could run anything when it is read; write the vectors as word2vec text first",
+    b"\x93NUMPY": "is an array without words; write the vectors as word2vec text first",
+}
+_HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t\r]*\n?")
+_ALL = "Expected all of them. The file was cut off or changed: fetch or make it again"
+_AGAIN = "The file was cut off or changed: fetch or make it again"
+
+
+class _File:
+    """A file of vectors, read in blocks."""
+
+    def __init__(self, path: Path, raw: BinaryIO, progress: Progress | None) -> None:
+        self.path, self._raw, self._progress = path, raw, progress
+        self.size = os.fstat(raw.fileno()).st_size
+        head = raw.read(8)
+        raw.seek(0)
+        self.is_packed = head.startswith(GZIP)
+        self.most_bytes = self.size * (LARGEST_EXPANSION if self.is_packed else 1)  # that it can hold, unpacked
+        self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if self.is_packed else raw
+        self.data, self.at, self.has_ended = b"", 0, False
+        if not self.size:
+            self.refuse("it is empty. Expected vectors. Fetch or make it again")
+        for magic, what in OTHER_FILES.items():
+            if head.startswith(magic):
+                raise DataError(
+                    f"{path} {what}. Expected text or binary vectors of word2vec, fastText (.vec) or GloVe."
+                )
+
+    def refuse(self, problem: str, line: int | None = None) -> NoReturn:
+        raise DataError(f"{self.path}{'' if line is None else f':{line}'}: {problem}.")
+
+    def load(self) -> bool:
+        """Put the next block behind what has not been read yet; False at the end of the file."""
+        block = self._stream.read(BLOCK)
+        self.data, self.at = self.data[self.at :] + block, 0
+        self.has_ended = not block
+        if self._progress is not None:
+            self._progress(self._raw.tell(), self.size)
+        return bool(block)
+
+    def lines(self) -> Iterator[bytes]:
+        """The lines that are left, without their line feeds."""
+        while True:
+            end = self.data.find(b"\n", self.at)
+            if end >= 0:
+                line, self.at = self.data[self.at : end], end + 1
+                yield line
+            elif len(self.data) - self.at > LONGEST_LINE:
+                self.refuse(
+                    f"a line of more than {LONGEST_LINE:,} bytes. Expected one word and its vector a line. Give its format, if "
+                    "it is a binary file: word2vec-binary"
+                )
+            elif not self.load():
+                rest, self.at = self.data[self.at :], len(self.data)
+                if rest:
+                    yield rest
+                return
+
+
+def read_vectors(
+    path: str | Path,
+    file_format: Format | None = None,
+    *,
+    limit: int | None = None,
+    spaces: bool = False,
+    progress: Progress | None = None,
+) -> Vectors:
+    """Read word vectors.
+
+    Args:
+        path: The file, plain or packed with gzip.
+        file_format: How it is laid out; None finds out.
+        limit: How many words to read at most, from the start, where frequent words usually stand.
+        spaces: Whether words of text files may hold spaces.
+        progress: Told how many bytes of the file have been read, and how many there are.
+
+    Raises:
+        DataError: If the file is missing, damaged or no file of vectors; if rows differ in length, a word is there twice or a
+            number is NaN or infinite; with the number of the line.
+    """
+    path = Path(path)
+    if limit is not None and limit < 1:
+        raise ConfigError(f"At most {limit} words were to be read. Expected 1 or more. Ask for more, or for all.")
+    if not path.is_file():
+        what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
+        raise DataError(f"{what}. Expected a file of word vectors, plain or packed with gzip. Check the name.")
+    with explained(str(path)), open(path, "rb") as raw:
+        file = _File(path, raw, progress)
+        file.load()
+        if file.data.startswith(BYTE_ORDER_MARK):
+            file.at = len(BYTE_ORDER_MARK)
+        found = file_format or _format(file)
+        words, parts = (
+            _read_binary(file, limit) if found == "word2vec-binary" else _read_text(file, found, limit, spaces)
+        )
+    matrix = np.empty((len(words), parts[0].shape[1]), np.float32)
+    at = 0
+    while parts:  # each part is let go of when it has been copied
+        part = parts.pop(0)
+        matrix[at : at + len(part)] = part
+        at += len(part)
+    return Vectors(words, matrix)
+
+
+def _format(file: _File) -> Format:
+    """How a file is laid out, by its first bytes: those of float32 numbers are no printable characters for long."""
+    end = file.data.find(b"\n", file.at)
+    header = _HEADER.fullmatch(file.data, file.at, end + 1) if end >= 0 else None
+    if header is None:
+        return "glove"
+    row = file.data[end + 1 : end + 1 + LONGEST_WORD]
+    row = row[: row.find(b" ") + 1 + 4 * int(header[2])]
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(row)  # a last character that was cut is no error
+    except UnicodeDecodeError:
+        return "word2vec-binary"
+    return "word2vec" if all(char >= " " or char in "\t\r\n" for char in text) else "word2vec-binary"
+
+
+def _read_header(file: _File, n_bytes: Callable[[int], int]) -> tuple[int, int]:
+    """(V, D), checked against the size of the file; `n_bytes` tells what a row of D numbers takes at least."""
+    line = next(file.lines(), b"")
+    match = _HEADER.fullmatch(line)
+    if match is None:
+        file.refuse(
+            f"found {_shown(line)} in the first line. Expected how many words and how many numbers a word there are, as in "
+            "'400000 100'. Give format glove, if the file has no such line",
+            1,
+        )
+    n_words, n_dim = int(match[1]), int(match[2])
+    if not n_words or not 0 < n_dim <= LARGEST_DIM:
+        file.refuse(
+            f"the first line promises {n_words:,} words of {n_dim:,} numbers. Expected one word or more, and from 1 to "
+            f"{LARGEST_DIM:,} numbers. {_AGAIN}",
+            1,
+        )
+    if n_words * n_bytes(n_dim) > file.most_bytes:
+        file.refuse(
+            f"the first line promises {n_words:,} words of {n_dim:,} numbers, which take at least "
+            f"{n_words * n_bytes(n_dim):,} bytes, and the file has {file.size:,}{' (packed)' * file.is_packed}. Expected "
+            f"counts that fit. {_AGAIN}",
+            1,
+        )
+    return n_words, n_dim
+
+
+# Text
+
+
+def _read_text(
+    file: _File, file_format: Format, limit: int | None, spaces: bool
+) -> tuple[list[str], list[NDArray[np.float32]]]:
+    n_words = n_dim = 0
+    first_line = 1
+    if file_format == "word2vec":
+        n_words, n_dim = _read_header(file, lambda dim: 2 * dim + 1)  # a letter; a space and a digit for each number
+        first_line = 2
+    words: list[str] = []
+    parts: list[NDArray[np.float32]] = []
+    lines = file.lines()
+    most = min(limit or file.most_bytes, n_words or file.most_bytes)
+    n_blank = 0
+    while len(words) < most:
+        taken = [line for _, line in zip(range(min(ROWS, most - len(words))), lines, strict=False)]
+        if not taken:
+            break
+        n_before = n_blank
+        while taken and not taken[-1].strip():  # maybe the file ends here
+            taken.pop()
+            n_blank += 1
+        if n_before and taken:
+            file.refuse("an empty line. Expected a word and its numbers. Remove this line", first_line + len(words))
+        if not taken:
+            continue
+        n_dim = n_dim or _dim(file, taken[0])
+        names, rows = _parse(file, taken, n_dim, first_line + len(words), spaces)
+        words += names
+        parts.append(rows)
+    if not words:
+        file.refuse("there is no vector in it. Expected one word and its numbers a line. Fetch or make it again")
+    if n_words and limit is None:
+        if len(words) < n_words:
+            file.refuse(f"it ends after {len(words):,} of {n_words:,} words that the first line promises. {_ALL}")
+        if any(line.strip() for line in lines):
+            file.refuse(
+                f"more than the {n_words:,} words that the first line promises. Expected as many. Correct the first line, or "
+                "fetch or make the file again",
+                first_line + n_words,
+            )
+    _refuse_repeated(file, words, first_line)
+    return words, parts
+
+
+def _dim(file: _File, line: bytes) -> int:
+    n_dim = len(line.split()) - 1
+    if not 0 < n_dim <= LARGEST_DIM:
+        file.refuse(f"found {_shown(line)} in the first line. Expected a word and its numbers. {_NO_VECTORS}", 1)
+    return n_dim
+
+
+_NO_VECTORS = "Give a file of word vectors as word2vec, fastText (.vec) or GloVe write them"
+
+
+def _parse(
+    file: _File, lines: list[bytes], n_dim: int, line_number: int, spaces: bool
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Words and rows of some lines."""
+    names: list[bytes] = []
+    numbers: list[bytes] = []
+    for i, line in enumerate(lines):
+        name, _, rest = line.partition(b" ")
+        rest = rest.rstrip()
+        if rest.count(b" ") != n_dim - 1 or b"\t" in rest or not name:
+            name, rest = _split(file, line, n_dim, line_number + i, spaces)
+        names.append(name)
+        numbers.append(rest)
+    values = _numbers(b" ".join(numbers))
+    if values is None or len(values) != len(lines) * n_dim:
+        for i, rest in enumerate(numbers):
+            one = _numbers(rest)
+            if one is None or len(one) != n_dim:
+                file.refuse(
+                    f"found {_shown(rest)} after the word {_shown(names[i])}. Expected {n_dim} numbers with one space between "
+                    "them. Correct this line, or make the file again",
+                    line_number + i,
+                )
+    assert values is not None
+    with np.errstate(over="ignore"):
+        rows = values.astype(np.float32).reshape(len(lines), n_dim)
+    words = [_decoded(file, name, line_number + i) for i, name in enumerate(names)]
+    is_finite = np.isfinite(rows).all(axis=1)
+    if not is_finite.all():
+        i = int(np.flatnonzero(~is_finite)[0])
+        file.refuse(f"the vector of {words[i][:60]!r} {_NOT_FINITE}", line_number + i)
+    return words, rows
+
+
+_NOT_FINITE = (
+    "holds NaN or infinity, or a number that float32 cannot hold. Expected finite numbers. Remove the word, or make the file "
+    "again"
+)
+
+
+def _split(file: _File, line: bytes, n_dim: int, line_number: int, spaces: bool) -> tuple[bytes, bytes]:
+    """(word, numbers) of a line that is no plain "word x1 ... xD", or a message."""
+    fields = line.split()
+    if len(fields) == n_dim + 1:
+        return fields[0], b" ".join(fields[1:])
+    if len(fields) > n_dim + 1:
+        parts = line.rstrip().rsplit(None, n_dim)
+        if spaces:
+            return parts[0].lstrip(), b" ".join(parts[1:])
+        file.refuse(
+            f"{len(fields)} fields, of which {_shown(parts[0])} would be the word. Expected {n_dim + 1}: one word without "
+            f"spaces and {n_dim} numbers. Read it with spaces=True if words may hold spaces, or correct this line",
+            line_number,
+        )
+    file.refuse(
+        f"{len(fields)} fields in {_shown(line)}. Expected {n_dim + 1}: a word and {n_dim} numbers, as in the first lines. "
+        "Correct this line, or make the file again",
+        line_number,
+    )
+
+
+def _numbers(text: bytes) -> NDArray[np.float64] | None:
+    """The numbers of a text, or None if something in it is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return np.fromstring(text, np.float64, sep=" ")
+        except (ValueError, DeprecationWarning):
+            return None
+
+
+# Binary
+
+
+def _read_binary(file: _File, limit: int | None) -> tuple[list[str], list[NDArray[np.float32]]]:
+    n_words, n_dim = _read_header(file, lambda dim: 4 * dim + 2)  # a letter and a space
+    most, width = min(n_words, limit or n_words), 4 * n_dim
+    words: list[str] = []
+    parts: list[NDArray[np.float32]] = []
+    while len(words) < most:
+        rows = np.empty((min(ROWS, most - len(words), max(1, BLOCK // n_dim)), n_dim), np.float32)
+        for i in range(len(rows)):
+            while (end := file.data.find(b" ", file.at)) < 0 or end + 1 + width > len(file.data):
+                if end < 0 and len(file.data) - file.at > LONGEST_WORD:
+                    file.refuse(f"word {len(words) + 1:,} has more than {LONGEST_WORD:,} bytes. {_NOT_BINARY}")
+                if not file.load():
+                    file.refuse(
+                        f"it ends after {len(words):,} of {n_words:,} words that the first line promises. {_ALL}"
+                    )
+            name = file.data[file.at : end].lstrip(b"\n")
+            rows[i] = np.frombuffer(file.data, "<f4", n_dim, end + 1)
+            file.at = end + 1 + width
+            words.append(_decoded(file, name, None, len(words) + 1))
+        is_finite = np.isfinite(rows).all(axis=1)
+        if not is_finite.all():
+            word = words[len(words) - len(rows) + int(np.flatnonzero(~is_finite)[0])]
+            file.refuse(f"the vector of {word[:60]!r} {_NOT_FINITE}")
+        parts.append(rows)
+    if limit is None:
+        while True:
+            if file.data[file.at :].strip(b"\n"):
+                file.refuse(f"more than the {n_words:,} words that the first line promises. {_NOT_BINARY}")
+            file.at = len(file.data)
+            if not file.load():
+                break
+    _refuse_repeated(file, words, None)
+    return words, parts
+
+
+_NOT_BINARY = (
+    "Expected, for each word, the word, a space and its float32 numbers. Give its format if the file is text, or make it "
+    "again"
+)
+
+
+# Words
+
+
+def _decoded(file: _File, name: bytes, line: int | None, number: int = 0) -> str:
+    try:
+        word = name.decode()
+    except UnicodeDecodeError:
+        which = f"word {number:,}, " if number else "the word "
+        file.refuse(
+            f"{which}{_shown(name)} is not UTF-8. Expected UTF-8 throughout. "
+            + (_NOT_BINARY if number else "Convert the file first, for example: iconv -f cp949 -t utf-8"),
+            line,
+        )
+    if not word:
+        which = f"word {number:,}" if number else "the word"
+        file.refuse(f"{which} is empty. Expected a word before the numbers. Correct it, or make the file again", line)
+    return word
+
+
+def _refuse_repeated(file: _File, words: list[str], first_line: int | None) -> None:
+    if len(set(words)) == len(words):
+        return
+    places: dict[str, int] = {}
+    for place, word in enumerate(words):
+        if word in places:
+            where = f"word {places[word] + 1:,}" if first_line is None else f"line {places[word] + first_line:,}"
+            file.refuse(
+                f"the word {word[:60]!r} was there before, as {where}. Expected every word once. Remove one of the two, or "
+                "make the file again",
+                None if first_line is None else place + first_line,
+            )
+        places[word] = place
+
+
+def _shown(text: bytes) -> str:
+    return repr(text[:60].decode(errors="backslashreplace"))
+
+
+# Writing
+
+
+def write_vectors(
+    path: str | Path, vectors: Vectors, file_format: Format | None = None, progress: Progress | None = None
+) -> None:
+    """Write word vectors for other programs, packed with gzip if the name ends in .gz; what stands there is replaced.
+
+    Numbers in text have nine digits, as many as it takes to read the same float32 back.
+
+    Args:
+        file_format: None takes word2vec-binary for names that end in .bin, and word2vec text for all others.
+        progress: Told how many words have been written, and how many there are.
+
+    Raises:
+        DataError: If a word holds white space, or is one that its readers would take for something else.
+        RunError: If the file cannot be written.
+        TrainingError: If the disk is full.
+    """
+    path = Path(path)
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    file_format = file_format or ("word2vec-binary" if plain.suffix.lower() == ".bin" else "word2vec")
+    for word in vectors.words:
+        if word.split() != [word] or word.startswith("\ufeff"):
+            raise DataError(
+                f"The word {word[:60]!r} holds white space or a byte order mark, which readers of {file_format} files would "
+                "take for the end of a word. Expected words without. Rename it, or keep the vectors with Vectors.save."
+            )
+    if file_format == "glove" and len(vectors) and vectors.dim == 1 and vectors.words[0].isdecimal():
+        first = vectors.words[0]
+        raise DataError(
+            f"The first word, {first!r}, and its one number would be read as the header of a word2vec file. Expected another "
+            "word first, or more numbers. Write format word2vec."
+        )
+    with atomic_file(path, advice="choose another file") as file, _packed(path, file) as stream:
+        if file_format != "glove":
+            stream.write(f"{len(vectors)} {vectors.dim}\n".encode())
+        form = " ".join(["%.9g"] * vectors.dim)
+        for start in range(0, len(vectors), ROWS):
+            words = vectors.words[start : start + ROWS]
+            rows = vectors.rows(np.arange(start, start + len(words)))
+            pairs = zip(words, rows, strict=True)
+            if file_format == "word2vec-binary":
+                little = rows.astype("<f4")
+                out = b"".join(
+                    word.encode() + b" " + row.tobytes() + b"\n" for word, row in zip(words, little, strict=True)
+                )
+            else:
+                out = "".join(f"{word} {form % tuple(row.tolist())}\n" for word, row in pairs).encode()
+            stream.write(out)
+            if progress is not None:
+                progress(start + len(words), len(vectors))
+
+
+@contextmanager
+def _packed(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    if path.suffix.lower() != ".gz":
+        yield file
+        return
+    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:  # no name and no time: same vectors, same bytes
+        yield cast(BinaryIO, packed)
