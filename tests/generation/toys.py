@@ -1,6 +1,7 @@
 """Language models and tokenizers small enough to check by hand or by trying everything."""
 
 import math
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ class HistoryModel(LanguageModel):
         self.vocab_size = vocab_size
         self.shapes: list[tuple[int, ...]] = []
 
+    @abstractmethod
     def row(self, history: tuple[int, ...]) -> np.ndarray:
-        raise NotImplementedError
+        """ln P of every token after these."""
 
     def start(self, batch_size=1):
         return History(((),) * batch_size)
