@@ -2,6 +2,7 @@
 
     pip install --target FOLDER gensim==4.4.0
     PYTHONPATH=FOLDER python -m benchmarks.word2vec_speed TEXT [--rounds 5] [--epochs 3] [--sets FOLDER/EN-*.txt]
+        [--objective hierarchical]
 
 TEXT has a sentence a line, words between spaces. Both sides count every known word of the text as read; both use 100
 dimensions, window 5, 5 negatives, subsampling at 0.001 and words that occur 5 times. gensim reads TEXT as a `corpus_file`, its
@@ -65,21 +66,23 @@ class Text:
 
 
 def run_malmoi(
-    text: Text, method: Any, threads: int, mode: Any, epochs: int, seed: int
+    text: Text, method: Any, threads: int, mode: Any, epochs: int, seed: int, objective: str
 ) -> tuple[float, dict[str, Any]]:
-    trained = train(
-        text, text.counts, Word2VecOptions(method=method, epochs=epochs), seed=seed, n_threads=threads, mode=mode
-    )
+    options = Word2VecOptions(method=method, epochs=epochs, objective=objective)
+    trained = train(text, text.counts, options, seed=seed, n_threads=threads, mode=mode)
     return trained.figures.words_per_second, dict(zip(text.words, trained.inputs, strict=True))
 
 
-def run_gensim(text: Text, method: str, threads: int, epochs: int, seed: int) -> tuple[float, dict[str, Any]]:
+def run_gensim(
+    text: Text, method: str, threads: int, epochs: int, seed: int, objective: str
+) -> tuple[float, dict[str, Any]]:
     from gensim.models import Word2Vec
 
     model = Word2Vec(
         vector_size=100,
         window=5,
-        negative=5,
+        negative=5 if objective == "negative" else 0,
+        hs=int(objective == "hierarchical"),
         sg=int(method == "skip-gram"),
         sample=1e-3,
         min_count=MIN_COUNT,
@@ -117,6 +120,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--objective", choices=("negative", "hierarchical"), default="negative")
     parser.add_argument("--sets", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
     text = Text.read_file(arguments.text)
@@ -127,12 +131,12 @@ def main() -> None:
         ("cbow", 1, "deterministic"),
     ]
     for method, threads, mode in settings:
-        run_malmoi(text, method, threads, mode, 1, 0)  # compiles
+        run_malmoi(text, method, threads, mode, 1, 0, arguments.objective)  # compiles
         ours, theirs, quality = [], [], {}
         for seed in range(1, arguments.rounds + 1):
-            speed, vectors = run_malmoi(text, method, threads, mode, arguments.epochs, seed)
+            speed, vectors = run_malmoi(text, method, threads, mode, arguments.epochs, seed, arguments.objective)
             ours.append(speed)
-            peer_speed, peer_vectors = run_gensim(text, method, threads, arguments.epochs, seed)
+            peer_speed, peer_vectors = run_gensim(text, method, threads, arguments.epochs, seed, arguments.objective)
             theirs.append(peer_speed)
             for path in arguments.sets:
                 row = quality.setdefault(path.stem, {"malmoi": [], "gensim": []})
@@ -141,6 +145,7 @@ def main() -> None:
                     row[name].append(round(value, 4))
         result = {
             "method": method,
+            "objective": arguments.objective,
             "mode": mode,
             "threads": threads,
             "words_per_second": round(statistics.median(ours)),

@@ -59,7 +59,8 @@ def test_subsampling_keeps_the_share_it_should() -> None:
     ids = np.repeat([4, 5, 3, 1], [40_000, 160_000, 7, 9])
     chances = keep_probabilities(counts, threshold=0.05)
     kept = np.empty(len(ids), np.int32)
-    n, _ = kernels.keep_words(ids, keep_limits(chances), 3, np.uint64(99), kept)
+    n, n_words, _ = kernels.keep_words(ids, keep_limits(chances), 3, np.uint64(99), kept)
+    assert n_words == 200_000
     assert (kept[:n] == kernels.END).sum() == 7
     assert (kept[:n] == kernels.HOLE).sum() == 9
     shares = [(kept[:n] == 4).sum() / 40_000, (kept[:n] == 5).sum() / 160_000]

@@ -5,49 +5,18 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from word2vec_reference import VOCABULARY, Text, planted
 
 from malmoi.errors import ConfigError, DataError, TrainingError
-from malmoi.models.word2vec import Trained, Word2VecOptions, train, training
-from malmoi.models.word2vec.training import _chunk_bounds
+from malmoi.models.word2vec import Progress, Trained, Word2VecOptions, chunks, objectives, train
 
-VOCABULARY = 4 + 30
 SMALL = Word2VecOptions(dim=13, window=3, n_negatives=4, subsample_threshold=0.0, epochs=3, learning_rate=0.05)
-
-
-class Text:
-    """Ids in memory."""
-
-    def __init__(self, ids: NDArray[np.int64]) -> None:
-        self.ids = ids
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, stop: int) -> NDArray[np.int64]:
-        assert 0 <= start < stop <= len(self.ids)
-        return self.ids[start:stop].copy()
-
-    def release(self) -> None:
-        pass
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        return np.bincount(self.ids, minlength=VOCABULARY)
-
-
-def planted(n_sentences: int = 3000, seed: int = 1) -> Text:
-    """Three topics of ten words; a sentence has one topic."""
-    rng = np.random.default_rng(seed)
-    topics = rng.integers(3, size=(n_sentences, 1))
-    words = 4 + 10 * topics + rng.integers(10, size=(n_sentences, 7))
-    return Text(np.concatenate([words, np.full((n_sentences, 1), 3)], axis=1).reshape(-1))
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "CHUNK", 500)
-    monkeypatch.setattr(training, "READ_AT_ONCE", 1700)
+    monkeypatch.setattr(objectives, "CHUNK", 500)
+    monkeypatch.setattr(chunks, "READ_AT_ONCE", 1700)
 
 
 def run(
@@ -115,15 +84,24 @@ def test_any_width(dim: int) -> None:
 
 
 def test_progress_reaches_the_end() -> None:
-    text, seen = planted(500), []
-    train(text, text.counts, SMALL, n_threads=3, mode="free", progress=lambda done, total: seen.append((done, total)))
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert seen[-1] == (12_000, 12_000)
+    text = planted(500)
+    seen: list[Progress] = []
+    trained = train(text, text.counts, SMALL, n_threads=3, mode="free", progress=seen.append)
+    done = [p.tokens for p in seen]
+    assert done == sorted(done)
+    last = seen[-1]
+    assert (last.tokens, last.total) == (12_000, 12_000)
+    assert last.loss == pytest.approx(trained.losses[-1])
+    assert last.learning_rate == pytest.approx(SMALL.min_learning_rate)
+    assert last.seconds_left == 0
+    rates = [p.learning_rate for p in seen]
+    assert SMALL.learning_rate > rates[0] > rates[len(rates) // 2] > rates[-1]
+    assert all(p.words_per_second > 0 for p in seen)
 
 
 def test_an_error_in_a_thread_ends_the_training() -> None:
-    def stop(done: int, total: int) -> None:
-        raise KeyError(done)
+    def stop(progress: Progress) -> None:
+        raise KeyError(progress)
 
     text = planted(500)
     with pytest.raises(KeyError):
@@ -158,7 +136,7 @@ def test_chunks_are_whole_sentences_where_these_end_in_time() -> None:
     ids = rng.integers(4, VOCABULARY, 20_000)
     ids[rng.random(20_000) < 0.02] = 3
     ids[4000:8000] = 9  # one long sentence
-    bounds = _chunk_bounds(Text(ids), VOCABULARY)
+    bounds = chunks.chunk_bounds(Text(ids), VOCABULARY, 500)
     assert bounds[0] == 0
     assert bounds[-1] == 20_000
     assert (np.diff(bounds) > 0).all()

@@ -5,59 +5,11 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from word2vec_reference import COUNTS, KEPT, N_NEGATIVES, WIDTH, WINDOW, Draws, windows
 
 from malmoi.models.word2vec import kernels
 from malmoi.models.word2vec.sampling import noise_table
 from malmoi.scratch.word2vec import CBOW, SkipGram
-
-WINDOW, N_NEGATIVES, WIDTH = 3, 7, 24
-MASK = 2**64 - 1
-KEPT = np.array([5, 4, -1, 6, 5, 8, -2, 7, -2, 4, 9, 4, 6, -1, -2], np.int32)
-COUNTS = np.array([0, 0, 0, 0, 30, 17, 11, 5, 3, 2])
-
-
-class Draws:
-    """The generator in plain Python."""
-
-    def __init__(self, state: int) -> None:
-        self.state = state
-
-    def number(self) -> int:
-        x = self.state
-        x ^= x >> 12
-        x = (x ^ (x << 25)) & MASK
-        self.state = x ^ (x >> 27)
-        return (self.state * 2685821657736338717) & MASK
-
-    def below(self, n: int) -> int:
-        return ((self.number() >> 32) * n) >> 32
-
-    def words(self, centre: int, n: int) -> list[int]:
-        table = noise_table(COUNTS)
-        found = [centre]
-        for _ in range(n):
-            number = self.number()
-            word = ((number >> 32) * len(COUNTS)) >> 32
-            if number & 0xFFFFFFFF >= int(table.own[word]):
-                word = int(table.alias[word])
-            found += [word] if word != centre else []
-        return found
-
-
-def windows(draws: Draws, kept: list[int]):
-    """(centre, its neighbours, the words asked about) of each update."""
-    for i, centre in enumerate(kept):
-        if centre < 0:
-            continue
-        reach = 1 + draws.below(WINDOW)
-        context = []
-        for side in (range(i - 1, i - reach - 1, -1), range(i + 1, i + reach + 1)):
-            for j in side:
-                if not 0 <= j < len(kept) or kept[j] == kernels.END:
-                    break
-                context += [kept[j]] if kept[j] >= 0 else []
-        if context:
-            yield i, centre, context, draws.words(centre, N_NEGATIVES)
 
 
 def matrices(spread: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -40,8 +40,11 @@ def advance(state):  # type: ignore[no-untyped-def]
 
 @compiled()
 def keep_words(ids, keep_limit, eos_id, state, kept):  # type: ignore[no-untyped-def]
-    """Write the words of `ids` (T,) that are read this time into `kept`, with marks; returns (how many, state)."""
-    n = 0
+    """Write the words of `ids` (T,) that are read this time into `kept`, with marks.
+
+    Returns (length of `kept`, words among `ids`, state).
+    """
+    n, n_words = 0, 0
     for i in range(len(ids)):
         word = ids[i]
         if word == eos_id:
@@ -51,11 +54,12 @@ def keep_words(ids, keep_limit, eos_id, state, kept):  # type: ignore[no-untyped
             kept[n] = HOLE
             n += 1
         else:
+            n_words += 1
             state = advance(state)
             if ((state * MIX) >> HALF) < keep_limit[word]:
                 kept[n] = word
                 n += 1
-    return n, state
+    return n, n_words, state
 
 
 @compiled(inline=True)
@@ -77,6 +81,14 @@ def find_window(kept, n, i, reach, context):  # type: ignore[no-untyped-def]
             context[m] = word
             m += 1
     return m
+
+
+@compiled(inline=True)
+def next_window(kept, n, i, window, state, context):  # type: ignore[no-untyped-def]
+    """The words around place i, up to a number of places that is drawn from 1 to `window`; returns (how many, state)."""
+    state = advance(state)
+    reach = 1 + np.int64((((state * MIX) >> HALF) * np.uint64(window)) >> HALF)
+    return find_window(kept, n, i, reach, context), state
 
 
 @compiled(inline=True)
@@ -134,8 +146,8 @@ def answer(scores, n, n_right, rate):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def ask(context, samples, rate, inputs, outputs, before, steps):  # type: ignore[no-untyped-def]
-    """One update: all words of `context` (M,) are asked about all of `samples` (S,), of which the first is right.
+def ask(context, samples, n_right, rate, inputs, outputs, before, steps):  # type: ignore[no-untyped-def]
+    """One update: all words of `context` (M,) are asked about all of `samples` (S,), of which the first `n_right` are right.
 
     `before` (S, D) and `steps` (S M,) are room to work in. Returns the loss in nats.
     """
@@ -163,7 +175,7 @@ def ask(context, samples, rate, inputs, outputs, before, steps):  # type: ignore
                 x += inputs[word, d] * before[j, d]
             steps[j * m + c] = x
             j += 1
-    loss = answer(steps, s * m, m, rate)
+    loss = answer(steps, s * m, n_right * m, rate)
     for j in range(s):
         word = samples[j]
         c = 0
@@ -219,16 +231,86 @@ def skip_gram(  # type: ignore[no-untyped-def]
         centre = kept[i]
         if centre < 0:
             continue
-        state = advance(state)
-        reach = 1 + np.int64((((state * MIX) >> HALF) * np.uint64(window)) >> HALF)
-        m = find_window(kept, n, i, reach, context)
+        m, state = next_window(kept, n, i, window, state, context)
         if m == 0:
             continue
         rate = np.float32(first_rate + (last_rate - first_rate) * i / n)
         n_pairs += m
         s, state = draw_wrong(centre, n_negatives, own, alias, state, samples)
-        loss += ask(context[:m], samples[:s], rate, inputs, outputs, before, steps)
+        loss += ask(context[:m], samples[:s], 1, rate, inputs, outputs, before, steps)
     return loss, n_pairs
+
+
+@compiled(inline=True)
+def take_mean(context, m, width, inputs, mean):  # type: ignore[no-untyped-def]
+    """Write the mean of the rows `context` (the first m) into `mean` (D,)."""
+    share = ONE / np.float32(m)
+    for d in range(width):
+        mean[d] = ZERO
+    for c in range(m):
+        word = context[c]
+        for d in range(width):
+            mean[d] += inputs[word, d]
+    for d in range(width):
+        mean[d] *= share
+
+
+@compiled(inline=True)
+def give_back(context, m, width, change, divide, inputs):  # type: ignore[no-untyped-def]
+    """Move the rows `context` (the first m) by the step of their mean, `change` (D,), or with `divide` by their share."""
+    if divide:
+        share = ONE / np.float32(m)
+        for d in range(width):
+            change[d] *= share
+    for c in range(m):
+        word = context[c]
+        for d in range(width):
+            inputs[word, d] += change[d]
+
+
+@compiled(inline=True)
+def ask_mean(mean, samples, s, n_right, width, rate, outputs, change, steps):  # type: ignore[no-untyped-def]
+    """One update of `outputs`: `mean` (D,) is asked about all of the s `samples`, of which the first `n_right` are right.
+
+    Writes the step of the mean into `change` (D,); `steps` (S,) is room to work in. Returns the loss in nats.
+    """
+    j = 0
+    while j + 3 <= s:
+        a, b, e = samples[j], samples[j + 1], samples[j + 2]
+        x, y, z = ZERO, ZERO, ZERO
+        for d in range(width):
+            v = mean[d]
+            x += v * outputs[a, d]
+            y += v * outputs[b, d]
+            z += v * outputs[e, d]
+        steps[j], steps[j + 1], steps[j + 2] = x, y, z
+        j += 3
+    while j < s:
+        a, x = samples[j], ZERO
+        for d in range(width):
+            x += mean[d] * outputs[a, d]
+        steps[j] = x
+        j += 1
+    loss = answer(steps, s, n_right, rate)
+    for d in range(width):
+        change[d] = ZERO
+    j = 0  # all rows are read before one is changed: a word may have been drawn twice
+    while j + 3 <= s:
+        a, b, e = samples[j], samples[j + 1], samples[j + 2]
+        x, y, z = steps[j], steps[j + 1], steps[j + 2]
+        for d in range(width):
+            change[d] += x * outputs[a, d] + y * outputs[b, d] + z * outputs[e, d]
+        j += 3
+    while j < s:
+        a, x = samples[j], steps[j]
+        for d in range(width):
+            change[d] += x * outputs[a, d]
+        j += 1
+    for j in range(s):
+        a, x = samples[j], steps[j]
+        for d in range(width):
+            outputs[a, d] += x * mean[d]
+    return loss
 
 
 @compiled()
@@ -251,58 +333,15 @@ def cbow(  # type: ignore[no-untyped-def]
         centre = kept[i]
         if centre < 0:
             continue
-        state = advance(state)
-        reach = 1 + np.int64((((state * MIX) >> HALF) * np.uint64(window)) >> HALF)
-        m = find_window(kept, n, i, reach, context)
+        m, state = next_window(kept, n, i, window, state, context)
         if m == 0:
             continue
         s, state = draw_wrong(centre, n_negatives, own, alias, state, samples)
-        share = ONE / np.float32(m)
-        for d in range(width):
-            mean[d] = ZERO
-        for c in range(m):
-            word = context[c]
-            for d in range(width):
-                mean[d] += inputs[word, d]
-        for d in range(width):
-            mean[d] *= share
-        j = 0
-        while j + 3 <= s:
-            a, b, e = samples[j], samples[j + 1], samples[j + 2]
-            x, y, z = ZERO, ZERO, ZERO
-            for d in range(width):
-                v = mean[d]
-                x += v * outputs[a, d]
-                y += v * outputs[b, d]
-                z += v * outputs[e, d]
-            steps[j], steps[j + 1], steps[j + 2] = x, y, z
-            j += 3
-        while j < s:
-            a, x = samples[j], ZERO
-            for d in range(width):
-                x += mean[d] * outputs[a, d]
-            steps[j] = x
-            j += 1
+        take_mean(context, m, width, inputs, mean)
         rate = np.float32(first_rate + (last_rate - first_rate) * i / n)
-        loss += answer(steps, s, 1, rate)
+        loss += ask_mean(mean, samples, s, 1, width, rate, outputs, change, steps)
         n_pairs += 1
-        for d in range(width):
-            change[d] = ZERO
-        for j in range(s):  # all rows are read before one is changed: a word may have been drawn twice
-            a, x = samples[j], steps[j]
-            for d in range(width):
-                change[d] += x * outputs[a, d]
-        for j in range(s):
-            a, x = samples[j], steps[j]
-            for d in range(width):
-                outputs[a, d] += x * mean[d]
-        if divide:
-            for d in range(width):
-                change[d] *= share
-        for c in range(m):
-            word = context[c]
-            for d in range(width):
-                inputs[word, d] += change[d]
+        give_back(context, m, width, change, divide, inputs)
     return loss, n_pairs
 
 
