@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from malmoi.errors import ConfigError, DataError, RunError
-from malmoi.interop import vector_files
-from malmoi.interop.vector_files import Format, read_vectors, write_vectors
+from malmoi.interop import vector_files, vector_stream, vector_writing
+from malmoi.interop.vector_files import Format, holds_vectors, read_vectors
+from malmoi.interop.vector_writing import write_vectors
 from malmoi.vectors import Vectors
 
 FORMATS: list[Format] = ["word2vec", "word2vec-binary", "glove"]
@@ -54,7 +55,7 @@ def test_what_is_written_is_read_to_the_bit(tmp_path: Path, name: str, file_form
     assert read_vectors(tmp_path / name, limit=4).words == vectors.words[:4]
 
 
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+@given(st.lists(st.floats(-(2.0**126), 2.0**126, width=32), min_size=1, max_size=9))
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_float32_survives_as_text(tmp_path: Path, row: list[float]) -> None:
     matrix = np.array([row], np.float32)
@@ -65,10 +66,11 @@ def test_every_float32_survives_as_text(tmp_path: Path, row: list[float]) -> Non
 def test_small_blocks_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = vectors_of()
     monkeypatch.setattr(vector_files, "ROWS", 3)
+    monkeypatch.setattr(vector_writing, "ROWS", 4)
     for file_format in FORMATS:
         write_vectors(tmp_path / file_format, vectors, file_format)
         with monkeypatch.context() as patch:
-            patch.setattr(vector_files, "BLOCK", 7)
+            patch.setattr(vector_stream, "BLOCK", 7)
             again = read_vectors(tmp_path / file_format, file_format)
         np.testing.assert_array_equal(again.matrix, vectors.matrix)
         assert read_vectors(tmp_path / file_format, limit=6).words == vectors.words[:6]
@@ -115,9 +117,7 @@ def test_the_forms_in_use_are_told_apart(tmp_path: Path, content: str | bytes, n
 
 def test_words_with_spaces_are_read_when_told_so(tmp_path: Path) -> None:
     path = written(tmp_path, "the 1 2\n. . . 3 4\nat 5 6 7\n")
-    with pytest.raises(
-        DataError, match=r":2: 5 fields, of which '. . .' would be the word. .*Read it with spaces=True"
-    ):
+    with pytest.raises(DataError, match=r":2: 5 fields, of which '. . .' would be the word. .*Read it with --spaces"):
         read_vectors(path)
     vectors = read_vectors(path, spaces=True)
     assert vectors.words == ["the", ". . .", "at 5"]
@@ -167,7 +167,7 @@ FINITE = "the vector of 'b' holds NaN or infinity, or a number that float32 cann
         (binary({b"a": [1, 2], b"": [1, 2]}), "word 2 is empty. Expected a word before the numbers"),
         (binary({b"a": [1, 2], b"\xff": [1, 2]}), r"word 2, '\\xff' is not UTF-8"),
         (binary({b"a": [1, 2]}) + binary({b"a": [1, 2]}, b" "), None),
-        ((793712314).to_bytes(4, "little") + b"abc", "is a model of fastText; give its .vec file"),
+        ((793712314).to_bytes(4, "little") + b"abc", "it ends after 7 bytes, before the first word"),
         (b"PK\x03\x04abc", "is a zip archive; unpack it first"),
         (b"\x80\x04abc", "is a pickle, which could run anything"),
     ],
@@ -261,6 +261,39 @@ def test_any_damage_to_a_file_is_one_message(tmp_path: Path, data: st.DataObject
     _read_or_refuse(written(tmp_path, bytes(bad)), None, data.draw(st.booleans()))
 
 
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_vectors_are_told_by_their_beginning(tmp_path: Path, file_format: Format, packed: str) -> None:
+    write_vectors(tmp_path / f"v{packed}", vectors_of(), file_format)
+    assert holds_vectors(tmp_path / f"v{packed}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\n",
+        "3 2",
+        "a text of words",
+        "word 0.5",
+        "\\data\\\nngram 1=3\n",
+        "pi 3.14 2.7\n\\data\\\n",
+        b"\x1f\x8bxx",
+        b"\xff\x00",
+    ],
+)
+def test_other_files_are_not_taken_for_vectors(tmp_path: Path, content: str | bytes) -> None:
+    assert not holds_vectors(written(tmp_path, content))
+    assert not holds_vectors(tmp_path / "gone")
+    assert not holds_vectors(tmp_path)
+
+
+@given(data=st.binary(max_size=200), packed=st.booleans())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_beginning_is_looked_at(tmp_path: Path, data: bytes, packed: bool) -> None:
+    assert holds_vectors(written(tmp_path, b"\x1f\x8b" + data if packed else data)) in (True, False)
+
+
 def _read_or_refuse(path: Path, file_format: Any, spaces: bool) -> None:
     message = "Expected"
     try:
@@ -273,8 +306,9 @@ def _read_or_refuse(path: Path, file_format: Any, spaces: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # gensim leaves a file open
+@pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`:DeprecationWarning")  # gensim itself calls it
 @pytest.mark.parametrize("name", ["v.txt", "v.bin", "v.txt.gz", "v.bin.gz"])
-def test_gensim_and_we_read_each_others_files(tmp_path: Path, name: str) -> None:
+def test_gensim_and_we_read_each_others_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gensim")
     from gensim.models import KeyedVectors
 
@@ -294,4 +328,9 @@ def test_gensim_and_we_read_each_others_files(tmp_path: Path, name: str) -> None
     for near, (word, score) in zip(ours, theirs.most_similar(["the", "왕"], ["C++"], topn=4), strict=True):
         assert near.word == word
         assert near.cosine == pytest.approx(score, abs=1e-6)
+    monkeypatch.setattr("malmoi.vectors.vectors.EPSILON", 1e-6)  # gensim's; the paper has 0.001
+    ours = vectors.analogy(["the", "왕"], ["C++"], 4, method="3cosmul")
+    for near, (word, score) in zip(ours, theirs.most_similar_cosmul(["the", "왕"], ["C++"], topn=4), strict=True):
+        assert near.word == word
+        assert near.cosine == pytest.approx(score, rel=1e-4)
     assert vectors.odd_one_out(["the", "왕", "."]) == theirs.doesnt_match(["the", "왕", "."])

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
 
 from malmoi.errors import ConfigError, DataError, MalmoiError, RunError
-from malmoi.vectors import Vectors, loops
-from malmoi.vectors import vectors as module
-from malmoi.vectors.vectors import highest
+from malmoi.vectors import Vectors, dense, loops
+from malmoi.vectors.expressions import signed_words
+from malmoi.vectors.search import highest
 
 WORDS = ["왕", "여왕", "남자", "여자", "king", "queen", "man", "woman", "bread", "C++", "New York"]
 
@@ -49,12 +50,18 @@ def test_the_nearest_words_are_those_of_a_plain_loop(kind: str) -> None:
 def test_many_queries_at_once_agree_with_one_at_a_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = vectors_of(13, kind, [f"w{i}" for i in range(101)])
     queries = np.random.default_rng(1).standard_normal((5, 13)).astype(np.float32)
+    together = vectors.cosines(queries)
     alone = np.stack([vectors.cosines(query[None])[0] for query in queries])
-    monkeypatch.setattr(module, "BLOCK", 100)  # seven rows at a time
-    monkeypatch.setattr(module, "ALONE", 100)  # and several threads
-    np.testing.assert_allclose(vectors.cosines(queries), alone, atol=1e-6)
-    again = np.stack([vectors.cosines(query[None])[0] for query in queries])
-    np.testing.assert_array_equal(again, alone)
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+    monkeypatch.setattr(dense, "BLOCK", 100)  # seven rows at a time
+    np.testing.assert_allclose(vectors.cosines(queries), together, atol=1e-6)
+    monkeypatch.setattr(dense, "SMALL", 100)  # compiled loops and threads
+    answers = []
+    for n_threads in (1, 2, 3):
+        monkeypatch.setattr(dense, "cores", lambda n_threads=n_threads: n_threads)
+        answers.append(np.stack([vectors.cosines(query[None])[0] for query in queries]))
+        np.testing.assert_allclose(answers[-1], together, atol=1e-6)
+        np.testing.assert_array_equal(answers[-1], answers[0])
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=3000), st.integers(0, 12))
@@ -159,6 +166,17 @@ def test_operators_without_white_space_are_explained() -> None:
         vectors_of().evaluate("king-man")
 
 
+def test_the_signs_of_an_expression_are_those_of_its_value() -> None:
+    assert signed_words("king - man + woman") == (["king", "woman"], ["man"])
+    assert signed_words("2 * king - (man - woman) - bread") == (["king", "king", "woman"], ["man", "bread"])
+    assert signed_words("'New York' - - 왕") == (["New York", "왕"], [])
+    for expression, told in [("king / 2 + man", "'king' counts 0.5 times"), ("king - king", "'king' counts 0 times")]:
+        with pytest.raises(DataError, match=f"{told}.*Expected, for 3cosmul, words that are added or taken away"):
+            signed_words(expression)
+    with pytest.raises(DataError, match="'king' counts 99 times"):
+        signed_words("99 * king")
+
+
 def test_a_very_long_expression_is_refused() -> None:
     with pytest.raises(DataError, match="An expression of 20,000 characters. Expected at most 10,000"):
         vectors_of().evaluate("king " * 4000)
@@ -183,6 +201,14 @@ def test_missing_words_are_told_with_near_spellings() -> None:
         vectors.similar("KING")
     with pytest.raises(DataError, match=r"no vector for 'zzzz'\. Expected one of"):
         vectors.cosine("king", "zzzz")
+    with pytest.raises(
+        DataError, match=r"no vector for '여앙'\. Did you mean 여왕 or 여자\?"
+    ):  # letters, not syllables
+        vectors.similar("여앙")
+    assert Vectors(["먹었다", "먹는다", "가다"], np.ones((3, 2))).near_spellings("먹엇다") == ["먹었다", "먹는다"]
+    assert Vectors(["영화라", "영화는", "영화"], np.ones((3, 2))).near_spellings("영하")[0] == "영화"  # one letter
+    assert Vectors(["Paris", "paris"], np.ones((2, 2))).near_spellings("PARIS") == ["Paris", "paris"]
+    assert vectors.near_spellings("") == vectors.near_spellings("x" * 61) == []
     assert "여왕" in vectors
     assert "\u110b\u1167\u110b\u116a\u11bc" in vectors  # the same word, its letters apart
     assert "zzzz" not in vectors
@@ -272,6 +298,16 @@ def test_the_first_words_alone() -> None:
             "The vector of 'b' holds NaN, infinity or too large numbers",
         ),
         (["a"], np.array([[1e300, 1]]), None, "The vector of 'a' holds NaN, infinity or too large numbers"),
+        (["a"], csr_matrix(np.ones((2, 3))), None, r"1 words and a matrix of shape \(2, 3\)"),
+        (
+            ["a"],
+            csr_matrix(np.ones((1, 3), np.int64)),
+            None,
+            "A matrix of the type csr_matrix. Expected an array, or a scipy",
+        ),
+        (["a"], csc_matrix(np.ones((1, 3))), None, "A matrix of the type csc_matrix"),
+        (["a"], csr_matrix(np.ones((1, 3))), np.ones(1, np.float32), "A matrix of the type csr_matrix with scales"),
+        (["a"], csr_matrix([[1.0, np.inf]]), None, "The vector of 'a' holds NaN, infinity or too large numbers"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(words: list[str], matrix: Any, scales: Any, message: str) -> None:

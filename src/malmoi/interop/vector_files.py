@@ -1,11 +1,11 @@
-"""Files of word vectors that other programs read and write.
+"""Files of word vectors of other programs, read without trust; `vector_writing` writes them.
 
     word2vec          text: a line "V D", then V lines "word x1 ... xD". fastText's .vec files are the same.
     word2vec-binary   the line "V D", then V times: word, space, D float32 in little-endian order, maybe a line feed
     glove             text without the first line
 
-Any of them may be packed with gzip, told by its first bytes when reading and by the name (.gz) when writing. Files are read as
-a stream; what their first line claims is compared with their size before memory is taken.
+Any of them may be packed with gzip, which is told by its first bytes. Files are read as a stream; what their first line claims
+is compared with their size before memory is taken. Models of fastText (.bin) are read by `fasttext_files`.
 
 Words are UTF-8 and hold no white space, which parts the fields; some files have words with spaces all the same, and
 `spaces=True` reads them: then the last D fields are the numbers.
@@ -15,96 +15,31 @@ Source: word2vec.c of Mikolov et al. 2013, and glove.c of Pennington et al. 2014
 
 import codecs
 import gzip
-import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Literal, NoReturn, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.files import atomic_file
+from malmoi.interop.vector_stream import BLOCK, FASTTEXT, GZIP, Progress, VectorFile
 from malmoi.text.inputs import explained
 from malmoi.vectors.vectors import Vectors
 
-Progress = Callable[[int, int], None]  # told (how much is done, of how much)
 Format = Literal["word2vec", "word2vec-binary", "glove"]
 
-BLOCK = 1 << 22  # bytes read at a time
-ROWS = 1 << 13  # rows parsed or written at a time
-LONGEST_LINE, LONGEST_WORD = 1 << 22, 1 << 16  # bytes
+ROWS = 1 << 13  # rows parsed at a time
+LONGEST_WORD = 1 << 16  # bytes
 LARGEST_DIM = 100_000
-GZIP, LARGEST_EXPANSION = b"\x1f\x8b", 1032  # how gzip files begin; how many bytes it can pack into one
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-OTHER_FILES = {
-    (793712314).to_bytes(
-        4, "little"
-    ): "is a model of fastText; give its .vec file, or write one with print-word-vectors",
-    b"PK\x03\x04": "is a zip archive; unpack it first: unzip FILE",
-    b"\xfd7zXZ": "is packed with xz; unpack it first: unxz FILE",
-    b"BZh": "is packed with bzip2; unpack it first: bunzip2 FILE",
-    b"\x28\xb5\x2f\xfd": "is packed with zstd; unpack it first: unzstd FILE",
-    b"\x80\x04": "is a pickle, which could run anything when it is read; write the vectors as word2vec text first",
-    b"\x93NUMPY": "is an array without words; write the vectors as word2vec text first",
-}
+HEAD = 1 << 16  # bytes that tell what a file is
 _HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t\r]*\n?")
 _ALL = "Expected all of them. The file was cut off or changed: fetch or make it again"
 _AGAIN = "The file was cut off or changed: fetch or make it again"
-
-
-class _File:
-    """A file of vectors, read in blocks."""
-
-    def __init__(self, path: Path, raw: BinaryIO, progress: Progress | None) -> None:
-        self.path, self._raw, self._progress = path, raw, progress
-        self.size = os.fstat(raw.fileno()).st_size
-        head = raw.read(8)
-        raw.seek(0)
-        self.is_packed = head.startswith(GZIP)
-        self.most_bytes = self.size * (LARGEST_EXPANSION if self.is_packed else 1)  # that it can hold, unpacked
-        self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if self.is_packed else raw
-        self.data, self.at, self.has_ended = b"", 0, False
-        if not self.size:
-            self.refuse("it is empty. Expected vectors. Fetch or make it again")
-        for magic, what in OTHER_FILES.items():
-            if head.startswith(magic):
-                raise DataError(
-                    f"{path} {what}. Expected text or binary vectors of word2vec, fastText (.vec) or GloVe."
-                )
-
-    def refuse(self, problem: str, line: int | None = None) -> NoReturn:
-        raise DataError(f"{self.path}{'' if line is None else f':{line}'}: {problem}.")
-
-    def load(self) -> bool:
-        """Put the next block behind what has not been read yet; False at the end of the file."""
-        block = self._stream.read(BLOCK)
-        self.data, self.at = self.data[self.at :] + block, 0
-        self.has_ended = not block
-        if self._progress is not None:
-            self._progress(self._raw.tell(), self.size)
-        return bool(block)
-
-    def lines(self) -> Iterator[bytes]:
-        """The lines that are left, without their line feeds."""
-        while True:
-            end = self.data.find(b"\n", self.at)
-            if end >= 0:
-                line, self.at = self.data[self.at : end], end + 1
-                yield line
-            elif len(self.data) - self.at > LONGEST_LINE:
-                self.refuse(
-                    f"a line of more than {LONGEST_LINE:,} bytes. Expected one word and its vector a line. Give its format, if "
-                    "it is a binary file: word2vec-binary"
-                )
-            elif not self.load():
-                rest, self.at = self.data[self.at :], len(self.data)
-                if rest:
-                    yield rest
-                return
 
 
 def read_vectors(
@@ -135,8 +70,15 @@ def read_vectors(
         what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
         raise DataError(f"{what}. Expected a file of word vectors, plain or packed with gzip. Check the name.")
     with explained(str(path)), open(path, "rb") as raw:
-        file = _File(path, raw, progress)
+        if file_format is None and raw.read(len(FASTTEXT)) == FASTTEXT:
+            from malmoi.interop.fasttext_files import read_fasttext
+
+            return read_fasttext(path, limit=limit, progress=progress)
+        raw.seek(0)
+        file = VectorFile(path, raw, progress)
         file.load()
+        if file.data.startswith(FASTTEXT):
+            file.refuse(f"a model of fastText packed with gzip. Expected it unpacked. Type: gunzip {path}")
         if file.data.startswith(BYTE_ORDER_MARK):
             file.at = len(BYTE_ORDER_MARK)
         found = file_format or _format(file)
@@ -152,7 +94,27 @@ def read_vectors(
     return Vectors(words, matrix)
 
 
-def _format(file: _File) -> Format:
+def holds_vectors(path: Path) -> bool:
+    """Whether a file begins as vectors do, and not as an n-gram model; False if it cannot be read."""
+    try:
+        with open(path, "rb") as raw:
+            packed = raw.read(len(GZIP)) == GZIP
+            raw.seek(0)
+            head = (gzip.GzipFile(fileobj=raw) if packed else raw).read(HEAD)
+    except (OSError, EOFError, zlib.error):
+        return False
+    if head.startswith(FASTTEXT):
+        return True
+    head = head.removeprefix(BYTE_ORDER_MARK)
+    line, rest = head.partition(b"\n")[::2]
+    if rest and _HEADER.fullmatch(line):
+        return True
+    fields = line.split(b" ")
+    numbers = None if len(fields) < 3 or b"\\data\\" in head else _numbers(b" ".join(fields[-2:]))
+    return numbers is not None and len(numbers) == 2
+
+
+def _format(file: VectorFile) -> Format:
     """How a file is laid out, by its first bytes: those of float32 numbers are no printable characters for long."""
     end = file.data.find(b"\n", file.at)
     header = _HEADER.fullmatch(file.data, file.at, end + 1) if end >= 0 else None
@@ -167,7 +129,7 @@ def _format(file: _File) -> Format:
     return "word2vec" if all(char >= " " or char in "\t\r\n" for char in text) else "word2vec-binary"
 
 
-def _read_header(file: _File, n_bytes: Callable[[int], int]) -> tuple[int, int]:
+def _read_header(file: VectorFile, n_bytes: Callable[[int], int]) -> tuple[int, int]:
     """(V, D), checked against the size of the file; `n_bytes` tells what a row of D numbers takes at least."""
     line = next(file.lines(), b"")
     match = _HEADER.fullmatch(line)
@@ -198,7 +160,7 @@ def _read_header(file: _File, n_bytes: Callable[[int], int]) -> tuple[int, int]:
 
 
 def _read_text(
-    file: _File, file_format: Format, limit: int | None, spaces: bool
+    file: VectorFile, file_format: Format, limit: int | None, spaces: bool
 ) -> tuple[list[str], list[NDArray[np.float32]]]:
     n_words = n_dim = 0
     first_line = 1
@@ -241,7 +203,7 @@ def _read_text(
     return words, parts
 
 
-def _dim(file: _File, line: bytes) -> int:
+def _dim(file: VectorFile, line: bytes) -> int:
     n_dim = len(line.split()) - 1
     if not 0 < n_dim <= LARGEST_DIM:
         file.refuse(f"found {_shown(line)} in the first line. Expected a word and its numbers. {_NO_VECTORS}", 1)
@@ -252,7 +214,7 @@ _NO_VECTORS = "Give a file of word vectors as word2vec, fastText (.vec) or GloVe
 
 
 def _parse(
-    file: _File, lines: list[bytes], n_dim: int, line_number: int, spaces: bool
+    file: VectorFile, lines: list[bytes], n_dim: int, line_number: int, spaces: bool
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Words and rows of some lines."""
     names: list[bytes] = []
@@ -291,7 +253,7 @@ _NOT_FINITE = (
 )
 
 
-def _split(file: _File, line: bytes, n_dim: int, line_number: int, spaces: bool) -> tuple[bytes, bytes]:
+def _split(file: VectorFile, line: bytes, n_dim: int, line_number: int, spaces: bool) -> tuple[bytes, bytes]:
     """(word, numbers) of a line that is no plain "word x1 ... xD", or a message."""
     fields = line.split()
     if len(fields) == n_dim + 1:
@@ -302,7 +264,7 @@ def _split(file: _File, line: bytes, n_dim: int, line_number: int, spaces: bool)
             return parts[0].lstrip(), b" ".join(parts[1:])
         file.refuse(
             f"{len(fields)} fields, of which {_shown(parts[0])} would be the word. Expected {n_dim + 1}: one word without "
-            f"spaces and {n_dim} numbers. Read it with spaces=True if words may hold spaces, or correct this line",
+            f"spaces and {n_dim} numbers. Read it with --spaces (spaces=True) if words may hold spaces, or correct this line",
             line_number,
         )
     file.refuse(
@@ -325,7 +287,7 @@ def _numbers(text: bytes) -> NDArray[np.float64] | None:
 # Binary
 
 
-def _read_binary(file: _File, limit: int | None) -> tuple[list[str], list[NDArray[np.float32]]]:
+def _read_binary(file: VectorFile, limit: int | None) -> tuple[list[str], list[NDArray[np.float32]]]:
     n_words, n_dim = _read_header(file, lambda dim: 4 * dim + 2)  # a letter and a space
     most, width = min(n_words, limit or n_words), 4 * n_dim
     words: list[str] = []
@@ -369,7 +331,7 @@ _NOT_BINARY = (
 # Words
 
 
-def _decoded(file: _File, name: bytes, line: int | None, number: int = 0) -> str:
+def _decoded(file: VectorFile, name: bytes, line: int | None, number: int = 0) -> str:
     try:
         word = name.decode()
     except UnicodeDecodeError:
@@ -385,7 +347,7 @@ def _decoded(file: _File, name: bytes, line: int | None, number: int = 0) -> str
     return word
 
 
-def _refuse_repeated(file: _File, words: list[str], first_line: int | None) -> None:
+def _refuse_repeated(file: VectorFile, words: list[str], first_line: int | None) -> None:
     if len(set(words)) == len(words):
         return
     places: dict[str, int] = {}
@@ -402,66 +364,3 @@ def _refuse_repeated(file: _File, words: list[str], first_line: int | None) -> N
 
 def _shown(text: bytes) -> str:
     return repr(text[:60].decode(errors="backslashreplace"))
-
-
-# Writing
-
-
-def write_vectors(
-    path: str | Path, vectors: Vectors, file_format: Format | None = None, progress: Progress | None = None
-) -> None:
-    """Write word vectors for other programs, packed with gzip if the name ends in .gz; what stands there is replaced.
-
-    Numbers in text have nine digits, as many as it takes to read the same float32 back.
-
-    Args:
-        file_format: None takes word2vec-binary for names that end in .bin, and word2vec text for all others.
-        progress: Told how many words have been written, and how many there are.
-
-    Raises:
-        DataError: If a word holds white space, or is one that its readers would take for something else.
-        RunError: If the file cannot be written.
-        TrainingError: If the disk is full.
-    """
-    path = Path(path)
-    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    file_format = file_format or ("word2vec-binary" if plain.suffix.lower() == ".bin" else "word2vec")
-    for word in vectors.words:
-        if word.split() != [word] or word.startswith("\ufeff"):
-            raise DataError(
-                f"The word {word[:60]!r} holds white space or a byte order mark, which readers of {file_format} files would "
-                "take for the end of a word. Expected words without. Rename it, or keep the vectors with Vectors.save."
-            )
-    if file_format == "glove" and len(vectors) and vectors.dim == 1 and vectors.words[0].isdecimal():
-        first = vectors.words[0]
-        raise DataError(
-            f"The first word, {first!r}, and its one number would be read as the header of a word2vec file. Expected another "
-            "word first, or more numbers. Write format word2vec."
-        )
-    with atomic_file(path, advice="choose another file") as file, _packed(path, file) as stream:
-        if file_format != "glove":
-            stream.write(f"{len(vectors)} {vectors.dim}\n".encode())
-        form = " ".join(["%.9g"] * vectors.dim)
-        for start in range(0, len(vectors), ROWS):
-            words = vectors.words[start : start + ROWS]
-            rows = vectors.rows(np.arange(start, start + len(words)))
-            pairs = zip(words, rows, strict=True)
-            if file_format == "word2vec-binary":
-                little = rows.astype("<f4")
-                out = b"".join(
-                    word.encode() + b" " + row.tobytes() + b"\n" for word, row in zip(words, little, strict=True)
-                )
-            else:
-                out = "".join(f"{word} {form % tuple(row.tolist())}\n" for word, row in pairs).encode()
-            stream.write(out)
-            if progress is not None:
-                progress(start + len(words), len(vectors))
-
-
-@contextmanager
-def _packed(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
-    if path.suffix.lower() != ".gz":
-        yield file
-        return
-    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:  # no name and no time: same vectors, same bytes
-        yield cast(BinaryIO, packed)

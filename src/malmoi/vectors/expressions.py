@@ -21,6 +21,7 @@ from malmoi.errors import DataError
 
 DEEPEST = 50  # brackets within brackets
 LONGEST = 10_000  # characters
+MOST_TIMES = 10  # that a word may count in `signed_words`
 _PIECE = re.compile(
     r"""\s*(?:"(?P<double>[^"]+)"(?=[\s)]|$)|'(?P<single>[^']+)'(?=[\s)]|$)|(?P<open>\((?=.))|(?P<plain>\S+))"""
 )
@@ -121,6 +122,26 @@ def reckon(expression: str, vector: Callable[[str], NDArray[np.float32]]) -> tup
     if isinstance(value, float):
         reader.refuse("there is no word in it")
     return np.asarray(value, np.float32), reader.words
+
+
+def signed_words(expression: str) -> tuple[list[str], list[str]]:
+    """(words that are added, words that are taken away), each as often as it counts; for 3CosMul, which adds nothing.
+
+    Raises:
+        DataError: If the expression is none, or a word counts by half or not at all.
+    """
+    words = list(dict.fromkeys(reckon(expression, lambda word: np.zeros(1, np.float32))[1]))
+    directions = dict(zip(words, np.eye(len(words), dtype=np.float32), strict=True))
+    counts = reckon(expression, directions.__getitem__)[0]
+    added, taken = list[str](), list[str]()
+    for word, count in zip(words, counts.tolist(), strict=True):
+        if not count or count != round(count) or abs(count) > MOST_TIMES:
+            raise DataError(
+                f"{word!r} counts {count:g} times in {expression[:60]!r}. Expected, for 3cosmul, words that are added or taken "
+                f"away once or several times, at most {MOST_TIMES}. Change the expression, or use 3cosadd."
+            )
+        (added if count > 0 else taken).extend([word] * round(abs(count)))
+    return added, taken
 
 
 def _tokens(expression: str) -> list[_Token]:

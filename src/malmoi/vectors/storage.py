@@ -3,19 +3,22 @@
     words.json            the words in order
     vectors.safetensors   matrix (V, D) and, where there are any, scales (V,); never pickle
 
-The matrix is mapped: loading runs through it once, to see that all numbers are finite and how long the vectors are, but keeps
-no copy, and several processes share one in memory.
+Of sparse vectors, only the numbers that are not 0 are there, row by row: indptr (V + 1,) tells where each row begins, indices
+(N,) in which column each number stands, data (N,) the numbers, n_columns (1,) how many columns there are, if not V.
+
+The numbers are mapped: loading runs through them once, to see that all are finite and how long the vectors are, but keeps no
+copy, and several processes share one in memory.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.errors import RunError
+from malmoi.errors import DataError, RunError
 from malmoi.files import atomic_folder, recover_folder, write_bytes
 from malmoi.runs import write_arrays
 
@@ -23,8 +26,15 @@ if TYPE_CHECKING:
     from malmoi.vectors.vectors import Vectors
 
 WORDS, MATRIX = "words.json", "vectors.safetensors"
+MOST_COLUMNS = 1 << 24  # of sparse vectors; a query has as many numbers
 LARGEST_HEADER = 1 << 20  # bytes; ours have some hundred
-_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "I8": np.dtype("i1")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "I8": np.dtype("i1"),
+    "I32": np.dtype("<i4"),
+    "I64": np.dtype("<i8"),
+}
 _AGAIN = "Copy the folder again from where it was made, or save the vectors again"
 
 
@@ -41,12 +51,35 @@ def save_vectors(folder: Path, vectors: "Vectors") -> None:
             f"{folder} holds {others[0] if others else 'a file'}, which is no part of saved vectors. Expected a folder that is "
             "new, empty, or holds vectors only. Choose another folder."
         )
-    arrays: dict[str, NDArray[Any]] = {"matrix": vectors.matrix}
-    if vectors.scales is not None:
-        arrays["scales"] = vectors.scales
+    arrays = vector_arrays(vectors)
     with atomic_folder(folder) as temporary:
-        write_bytes(temporary / WORDS, json.dumps(vectors.words, ensure_ascii=False, indent=0).encode())
-        write_arrays(temporary / MATRIX, arrays)
+        write_files(temporary, vectors.words, arrays)
+
+
+def write_files(folder: Path, words: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """The two files of some vectors, whose arrays are those of `vector_arrays`, in a folder that may hold others: a run."""
+    write_bytes(folder / WORDS, json.dumps(list(words), ensure_ascii=False, indent=0).encode())
+    write_arrays(folder / MATRIX, dict(arrays))
+
+
+def vector_arrays(vectors: "Vectors") -> dict[str, NDArray[Any]]:
+    """What vectors.safetensors holds.
+
+    Raises:
+        DataError: If sparse vectors are 0 everywhere.
+    """
+    if vectors.is_sparse:
+        matrix = vectors.matrix
+        if not matrix.nnz:
+            raise DataError(
+                "Sparse vectors that are 0 everywhere cannot be saved. Expected numbers other than 0. Count on more text, or "
+                "with a wider window."
+            )
+        arrays = {"indptr": matrix.indptr, "indices": matrix.indices, "data": matrix.data}
+        return arrays if vectors.dim == len(vectors) else {**arrays, "n_columns": np.array([vectors.dim], np.int64)}
+    return (
+        {"matrix": vectors.matrix} if vectors.scales is None else {"matrix": vectors.matrix, "scales": vectors.scales}
+    )
 
 
 def load_vectors(folder: Path, *, unknown: Callable[[str], NDArray[Any] | None] | None = None) -> "Vectors":
@@ -69,9 +102,43 @@ def load_vectors(folder: Path, *, unknown: Callable[[str], NDArray[Any] | None] 
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise RunError(f"{folder / WORDS} is no list of words. Expected a JSON list of strings. {_AGAIN}.")
     arrays = _mapped(folder / MATRIX)
-    if not {"matrix"} <= arrays.keys() <= {"matrix", "scales"}:
+    if "matrix" not in arrays:
+        return Vectors(words, _sparse(folder / MATRIX, arrays, len(words)), unknown=unknown)
+    if arrays.keys() - {"matrix", "scales"}:
         raise RunError(f"{folder / MATRIX} holds {sorted(arrays)}. Expected matrix, and maybe scales. {_AGAIN}.")
     return Vectors(words, arrays["matrix"], arrays.get("scales"), unknown=unknown)
+
+
+def _sparse(path: Path, arrays: dict[str, NDArray[Any]], n_words: int) -> Any:
+    """A csr_matrix of mapped parts, once it is sure that they fit together."""
+    from scipy.sparse import csr_matrix
+
+    from malmoi.vectors.loops import first_bad_row
+
+    if not {"indptr", "indices", "data"} <= arrays.keys() <= {"indptr", "indices", "data", "n_columns"}:
+        raise RunError(
+            f"{path} holds {sorted(arrays)}. Expected matrix, or indptr, indices and data of a sparse one. {_AGAIN}."
+        )
+    starts, columns, numbers = arrays["indptr"], arrays["indices"], arrays["data"]
+    n_columns = arrays.get("n_columns", np.array([n_words], np.int64))
+    fits = (
+        starts.shape == (n_words + 1,)
+        and n_columns.shape == (1,)
+        and columns.shape == numbers.shape == (len(numbers),)
+        and starts.dtype.kind == columns.dtype.kind == n_columns.dtype.kind == "i"
+        and numbers.dtype == np.float32
+    )
+    if not fits or starts[0] or starts[-1] != len(numbers) or not 0 < n_columns[0] <= MOST_COLUMNS:
+        raise RunError(
+            f"{path} holds a sparse matrix whose parts do not fit together, or not the {n_words:,} words. Expected a row for "
+            f"each word, and as many places as numbers. {_AGAIN}."
+        )
+    if (row := first_bad_row(starts, columns, int(n_columns[0]))) >= 0:
+        raise RunError(
+            f"{path}: row {row:,} of the sparse matrix is damaged. Expected columns in rising order, each below "
+            f"{n_columns[0]:,}. {_AGAIN}."
+        )
+    return csr_matrix((numbers, columns, starts), (n_words, int(n_columns[0])))
 
 
 def _mapped(path: Path) -> dict[str, NDArray[Any]]:
