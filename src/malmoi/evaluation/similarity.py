@@ -1,54 +1,29 @@
-"""How well word vectors agree with people: similarity of pairs, and analogies.
+"""How well the nearness of word vectors agrees with people: Spearman's rho over pairs of words.
 
-A similarity set holds pairs of words and how similar people found them. Spearman's rho compares the order of the pairs by
-people with their order by cosine. An analogy set holds questions "a is to b as c is to d"; an answer counts if it is exactly
-d, among all words but a, b and c.
+Spearman's rho compares the order of the pairs by people with their order by cosine. Words that the vectors lack are never
+passed over in silence: every result says how many pairs were covered. The 95 % intervals are percentiles over resampled pairs
+(bootstrap); with fewer than LEAST pairs there is none, since so few say too little about all the pairs there could be.
 
-Words that the vectors lack are never passed over in silence: every result says how many pairs or questions were covered.
-The 95 % intervals are percentiles over resampled pairs or questions (bootstrap). Questions of one category share words, so
-that their intervals are rather too narrow.
+Source: Spearman 1904; Efron & Tibshirani 1993, chapter 13.
 
-Source: Spearman 1904; Mikolov et al. 2013 (arXiv:1301.3781) for the analogies; Efron & Tibshirani 1993, chapter 13.
-
-Shapes: N pairs, R resamples, V words.
+Shapes: N pairs, R resamples, M models.
 """
 
-import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from malmoi.errors import DataError
-from malmoi.text.inputs import explained
+from malmoi.evaluation.vector_sets import SimilaritySet
 from malmoi.vectors.vectors import Vectors
 
 RESAMPLES = 1000
+LEAST = 20  # pairs or questions below which there is no interval
+OWN_LANGUAGE = 0.05  # share of the words of a set below which subwords are not used: it is of another language
 CHUNK = 1 << 22  # numbers of a table that are held at a time, at least for one row
-LARGEST_SET = 64 << 20  # bytes of a file
-EPSILON = 1e-3  # of 3CosMul, as in `Vectors.analogy`
-Question = tuple[str, str, str, str]
-
-
-@dataclass(frozen=True)
-class SimilaritySet:
-    """Pairs of words, and how similar people found them."""
-
-    name: str
-    pairs: list[tuple[str, str]]
-    scores: Float64[np.ndarray, " pairs"]
-
-
-@dataclass(frozen=True)
-class AnalogySet:
-    """Questions by category: a is to b as c is to d."""
-
-    name: str
-    categories: dict[str, list[Question]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +32,7 @@ class SimilarityResult:
 
     name: str
     spearman: float  # over the covered pairs, from -1 to 1
-    low: float  # of the 95 % interval
+    low: float  # of the 95 % interval; NaN where fewer than LEAST pairs are covered
     high: float
     n_pairs: int
     n_covered: int
@@ -70,141 +45,14 @@ class SimilarityResult:
         return self.n_covered / self.n_pairs
 
 
-@dataclass(frozen=True)
-class AnalogyResult:
-    """How many questions were answered rightly."""
+class Nearness(NamedTuple):
+    """The covered pairs of a set, by their numbers from 0, and their cosines."""
 
-    name: str
-    n_questions: int
-    n_covered: int
-    n_right: int
-    low: float  # of the 95 % interval of `accuracy`
-    high: float
-
-    @property
-    def accuracy(self) -> float:
-        """The share of the covered questions; NaN if there are none."""
-        return self.n_right / self.n_covered if self.n_covered else float("nan")
-
-    @property
-    def accuracy_of_all(self) -> float:
-        """The share of all questions: one that is not covered counts as wrong."""
-        return self.n_right / self.n_questions
-
-    @property
-    def coverage(self) -> float:
-        return self.n_covered / self.n_questions
-
-
-class AnalogyReport(NamedTuple):
-    total: AnalogyResult
-    categories: list[AnalogyResult]
-    missing: list[str]  # the words without a vector
-
-
-# Reading
-
-
-def read_similarity_set(path: str | Path) -> SimilaritySet:
-    """Read "word, word, score" lines, with tabs, commas or spaces between them; a first line without a number is a heading.
-
-    Raises:
-        DataError: If the file is missing or no such set; with the number of the line.
-    """
-    path = Path(path)
-    pairs: list[tuple[str, str]] = []
-    scores: list[float] = []
-    for number, line in _lines(path):
-        fields = _fields(line)
-        score = _score(fields[2]) if len(fields) == 3 else None
-        if score is None and number == 1 and len(fields) == 3:
-            continue
-        if score is None or not fields[0] or not fields[1]:
-            raise DataError(
-                f"{path}:{number}: found {line[:60]!r}. Expected two words and a finite number, with tabs, commas or spaces "
-                "between them. Correct this line."
-            )
-        pairs.append((fields[0], fields[1]))
-        scores.append(score)
-    if not pairs:
-        raise DataError(f"{path} holds no pair. Expected lines of two words and a number. Give another file.")
-    return SimilaritySet(path.stem, pairs, np.array(scores, np.float64))
-
-
-def read_analogy_set(path: str | Path) -> AnalogySet:
-    """Read "a b c d" lines; a line ": name" begins a category.
-
-    Raises:
-        DataError: If the file is missing or no such set; with the number of the line.
-    """
-    path = Path(path)
-    categories: dict[str, list[Question]] = {}
-    category = ""
-    for number, line in _lines(path):
-        if line.startswith(":"):
-            category = line[1:].strip()
-            continue
-        words = line.split()
-        if len(words) != 4:
-            raise DataError(
-                f"{path}:{number}: found {line[:60]!r}. Expected four words, or ': name' to begin a category. Correct "
-                "this line."
-            )
-        categories.setdefault(category, []).append((words[0], words[1], words[2], words[3]))
-    if not categories:
-        raise DataError(f"{path} holds no question. Expected lines of four words. Give another file.")
-    return AnalogySet(path.stem, categories)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines that are not blank."""
-    if not path.is_file():
-        what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
-        raise DataError(f"{what}. Expected a file of word pairs or analogies. Check the name.")
-    with explained(str(path)):
-        size = path.stat().st_size
-        if size > LARGEST_SET:
-            raise DataError(
-                f"{path} has {size:,} bytes. Expected at most {LARGEST_SET:,}. Give a set of words, no text."
-            )
-        data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        number = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{number}: a byte that is not UTF-8. Expected UTF-8 throughout. Convert the file first, for example: "
-            "iconv -f cp949 -t utf-8."
-        ) from None
-    for number, line in enumerate(text.split("\n"), start=1):
-        if stripped := line.strip():
-            yield number, stripped
-
-
-def _fields(line: str) -> list[str]:
-    if "\t" in line or "," not in line:
-        return [field.strip() for field in line.split("\t" if "\t" in line else None)]
-    try:
-        return [field.strip() for field in next(csv.reader([line]))]
-    except csv.Error:
-        return []
-
-
-def _score(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
-# Similarity
-
-
-def spearman(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float:
-    """Spearman's rank correlation; equal values share the mean of their ranks. NaN if one side has equal values only."""
-    counts = np.ones((1, len(first)))
-    return float(_correlations(_groups(first), _groups(second), counts)[0])
+    covered: Int64[np.ndarray, " covered"]  # which pairs
+    cosines: Float64[np.ndarray, " covered"]
+    n_composed: int
+    n_lowered: int
+    missing: list[str]
 
 
 def evaluate_similarity(
@@ -227,46 +75,121 @@ def evaluate_similarity(
     Raises:
         DataError: If so few pairs are covered, or so alike, that they have no order.
     """
-    found = _Lookup(vectors, lower)
-    kept: list[int] = []
+    found = nearness(vectors, similarity, lower=lower)
+    people = similarity.scores[found.covered]
+    rho = spearman(people, found.cosines)
+    n = len(found.covered)
+    if np.isnan(rho):
+        raise DataError(
+            f"{n} of the {len(similarity):,} pairs of {similarity.name} are covered by the vectors; the first missing word is "
+            f"{(found.missing or ['(none)'])[0][:60]!r}. Expected two or more that can be put in order. Evaluate vectors of "
+            "the language of the set, trained on more text."
+        )
+    low, high = interval(resampled_correlations(people, [found.cosines], n_resamples, seed)[0], n)
+    return SimilarityResult(
+        similarity.name, rho, low, high, len(similarity), n, found.n_composed, found.n_lowered, found.missing
+    )
+
+
+def nearness(vectors: Vectors, similarity: SimilaritySet, *, lower: bool = True) -> Nearness:
+    """The cosines of the pairs whose two words have vectors.
+
+    Pieces of any word in any language have vectors, which mean nothing where nothing like them was in the text. So unknown
+    words are composed only in sets of which some words are known: OWN_LANGUAGE of them or more.
+    """
+    lookup = Lookup(vectors, lower)
+    words = {word for pair in similarity.pairs for word in pair}
+    n_known = sum(lookup.word(word) is not None for word in words)
+    lookup.composes = n_known >= OWN_LANGUAGE * len(words)
+    covered: list[int] = []
     cosines: list[float] = []
     n_composed = n_lowered = 0
     for i, pair in enumerate(similarity.pairs):
-        units = [found.unit(word) for word in pair]
-        if units[0] is None or units[1] is None:
+        first, second = (lookup.unit(word) for word in pair)
+        if first is None or second is None:
             continue
-        kept.append(i)
-        cosines.append(vectors.cosine(units[0], units[1]))
-        n_composed += not found.composed.isdisjoint(pair)
-        n_lowered += not found.lowered.isdisjoint(pair)
-    people, ours = _groups(similarity.scores[kept]), _groups(np.array(cosines, np.float64))
-    rho = float(_correlations(people, ours, np.ones((1, len(kept))))[0]) if kept else float("nan")
-    if np.isnan(rho):
-        raise DataError(
-            f"{len(kept)} of the {len(similarity.pairs):,} pairs of {similarity.name} are covered by the vectors; the first "
-            f"missing word is {(found.missing or ['(none)'])[0][:60]!r}. Expected two or more that can be put in order. "
-            "Evaluate vectors of the language of the set, trained on more text."
-        )
+        covered.append(i)
+        cosines.append(vectors.cosine(first, second))
+        n_composed += not lookup.composed.isdisjoint(pair)
+        n_lowered += not lookup.lowered.isdisjoint(pair)
+    return Nearness(
+        np.array(covered, np.int64), np.array(cosines, np.float64), n_composed, n_lowered, list(lookup.missing)
+    )
+
+
+class Lookup:
+    """Finds words, and remembers which were missing, composed or found in lower case."""
+
+    def __init__(self, vectors: Vectors, lower: bool) -> None:
+        self.vectors, self.lower, self.composes = vectors, lower, True
+        self.missing: dict[str, None] = {}  # in the order in which they were missed
+        self.lowered: set[str] = set()
+        self.composed: set[str] = set()
+
+    def word(self, word: str) -> str | None:
+        """How a word is written in the vocabulary; spaces inside may be "_" there, as joined phrases have it."""
+        joined = "_".join(word.split())
+        for written in (word, joined):
+            if written in self.vectors:
+                return written
+        for written in (word.lower(), joined.lower()) if self.lower else ():
+            if written in self.vectors:
+                self.lowered.add(word)
+                return written
+        return None
+
+    def unit(self, word: str) -> NDArray[np.float32] | None:
+        """The direction of a word, also of one that the vectors compose."""
+        if (known := self.word(word)) is not None:
+            return self.vectors.unit(known)
+        composed = self.vectors.unknown(word) if self.composes and self.vectors.unknown is not None else None
+        if composed is not None:
+            self.composed.add(word)
+            return self.vectors.unit(composed)
+        self.missing[word] = None
+        return None
+
+    def place(self, word: str) -> int | None:
+        """The place of a word of the vocabulary."""
+        if (known := self.word(word)) is not None:
+            return self.vectors.place(known)
+        self.missing[word] = None
+        return None
+
+
+# Spearman's rho, resampled
+
+
+def spearman(first: Float64[np.ndarray, " n"], second: Float64[np.ndarray, " n"]) -> float:
+    """Spearman's rank correlation; equal values share the mean of their ranks. NaN if one side has equal values only."""
+    counts = np.ones((1, len(first)))
+    return float(_correlations(_groups(first), _groups(second), counts)[0])
+
+
+def resampled_correlations(
+    people: Float64[np.ndarray, " n"], models: list[Float64[np.ndarray, " n"]], n_resamples: int, seed: int
+) -> Float64[np.ndarray, "models resamples"]:
+    """Spearman's rho of each model with people over pairs drawn with replacement: the same draws for all models."""
+    n = len(people)
+    sampled = np.full((len(models), n_resamples), np.nan)
+    if not n:
+        return sampled
     generator = np.random.default_rng(seed)
-    together = max(1, CHUNK // len(kept))
-    sampled = np.concatenate(
-        [
-            _correlations(people, ours, _counts(generator, min(together, n_resamples - start), len(kept)))
-            for start in range(0, n_resamples, together)
-        ]
-    )
-    low, high = np.nanpercentile(sampled, (2.5, 97.5)) if np.isfinite(sampled).any() else (-1.0, 1.0)
-    return SimilarityResult(
-        similarity.name,
-        rho,
-        float(low),
-        float(high),
-        len(similarity.pairs),
-        len(kept),
-        n_composed,
-        n_lowered,
-        found.missing,
-    )
+    theirs, ours = _groups(people), [_groups(cosines) for cosines in models]
+    together = max(1, CHUNK // n)
+    for start in range(0, n_resamples, together):
+        counts = draw_counts(generator, min(together, n_resamples - start), n)
+        for row, groups in zip(sampled, ours, strict=True):
+            row[start : start + together] = _correlations(theirs, groups, counts)
+    return sampled
+
+
+def interval(sampled: Float64[np.ndarray, " resamples"], n: int) -> tuple[float, float]:
+    """The 95 % interval of what was resampled from n things; NaN for both ends if they are fewer than LEAST."""
+    if n < LEAST or not np.isfinite(sampled).any():
+        return float("nan"), float("nan")
+    low, high = np.nanpercentile(sampled, (2.5, 97.5))
+    return float(low), float(high)
 
 
 def _groups(values: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
@@ -274,8 +197,8 @@ def _groups(values: Float64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
-def _counts(generator: np.random.Generator, n_resamples: int, n: int) -> Float64[np.ndarray, "resamples n"]:
-    """How often each pair is drawn in each resample."""
+def draw_counts(generator: np.random.Generator, n_resamples: int, n: int) -> Float64[np.ndarray, "resamples n"]:
+    """How often each of n things is drawn in each resample."""
     drawn = generator.integers(n, size=(n_resamples, n)) + n * np.arange(n_resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=n_resamples * n).reshape(n_resamples, n).astype(np.float64)
 
@@ -284,13 +207,15 @@ def _correlations(
     first: Int64[np.ndarray, " n"], second: Int64[np.ndarray, " n"], counts: Float64[np.ndarray, "resamples n"]
 ) -> Float64[np.ndarray, " resamples"]:
     """Spearman's rho where each pair is there as often as `counts` says; nothing is sorted again."""
+    rho = np.full(len(counts), np.nan)
+    if not len(first):
+        return rho
     x, y = _ranks(first, counts), _ranks(second, counts)
     middle = (counts.shape[1] + 1) / 2  # ranks have this mean, however many are equal: as many are drawn as there are
     x -= middle
     y -= middle
     covariance, of_x, of_y = ((counts * a * b).sum(axis=1) for a, b in ((x, y), (x, x), (y, y)))
     spread = np.sqrt(of_x * of_y)
-    rho = np.full(len(counts), np.nan)
     np.divide(covariance, spread, out=rho, where=spread > 0)
     clipped: NDArray[np.float64] = np.clip(rho, -1, 1)
     return clipped
@@ -306,134 +231,3 @@ def _ranks(
     before = np.cumsum(sizes, axis=1) - sizes
     ranks: NDArray[np.float64] = (before + (sizes + 1) / 2)[:, groups]
     return ranks
-
-
-class _Lookup:
-    """Finds words, and remembers which were missing, composed or found in lower case."""
-
-    def __init__(self, vectors: Vectors, lower: bool) -> None:
-        self.vectors, self.lower = vectors, lower
-        self.missing: list[str] = []
-        self.lowered: set[str] = set()
-        self.composed: set[str] = set()
-        self._missed: set[str] = set()
-
-    def word(self, word: str) -> str | None:
-        """How a word is written in the vocabulary."""
-        if word in self.vectors:
-            return word
-        if self.lower and word.lower() in self.vectors:
-            self.lowered.add(word)
-            return word.lower()
-        return None
-
-    def unit(self, word: str) -> NDArray[np.float32] | None:
-        """The direction of a word, also of one that the vectors compose."""
-        if (known := self.word(word)) is not None:
-            return self.vectors.unit(known)
-        composed = None if self.vectors.unknown is None else self.vectors.unknown(word)
-        if composed is not None:
-            self.composed.add(word)
-            return self.vectors.unit(composed)
-        self.miss(word)
-        return None
-
-    def miss(self, word: str) -> None:
-        if word not in self._missed:
-            self._missed.add(word)
-            self.missing.append(word)
-
-
-# Analogies
-
-
-def evaluate_analogies(
-    vectors: Vectors,
-    analogies: AnalogySet,
-    *,
-    method: Literal["3cosadd", "3cosmul"] = "3cosadd",
-    lower: bool = True,
-    n_resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> AnalogyReport:
-    """Answer the questions "a is to b as c is to ?" with the word, other than a, b and c, that scores highest.
-
-    To leave rare words out of the answers, as is often done, give `vectors.first(30_000)`; coverage then says so.
-
-    Args:
-        vectors: The model. All four words of a covered question are in its vocabulary.
-        analogies: The questions.
-        method: As in `Vectors.analogy`.
-        lower: Whether to look a missing word up in lower case too.
-        n_resamples: R, for the intervals.
-        seed: Of the resamples.
-
-    Raises:
-        DataError: If no question is covered.
-    """
-    found = _Lookup(vectors, lower)
-    generator = np.random.default_rng(seed)
-    results: list[AnalogyResult] = []
-    right: list[np.ndarray] = []
-    for name, questions in analogies.categories.items():
-        covered = list[tuple[int, int, int, int]]()
-        for question in questions:
-            a, b, c, d = (_id(found, word) for word in question)
-            if a is not None and b is not None and c is not None and d is not None:
-                covered.append((a, b, c, d))
-        ids = np.array(covered, np.int64).reshape(-1, 4)
-        right.append(_answers(vectors, ids[:, :3], method) == ids[:, 3])
-        results.append(_result(name, len(questions), right[-1], generator, n_resamples))
-    n_questions = sum(result.n_questions for result in results)
-    total = _result(analogies.name, n_questions, np.concatenate(right), generator, n_resamples)
-    if not total.n_covered:
-        raise DataError(
-            f"0 of the {n_questions:,} questions of {analogies.name} are covered by the vectors; the first missing word is "
-            f"{found.missing[0][:60]!r}. Expected questions whose four words are known. Evaluate vectors of the language of "
-            "the set, trained on more text."
-        )
-    return AnalogyReport(total, results, found.missing)
-
-
-def _id(found: _Lookup, word: str) -> int | None:
-    known = found.word(word)
-    if known is None:
-        found.miss(word)
-        return None
-    return found.vectors.place(known)
-
-
-def _result(
-    name: str, n_questions: int, right: np.ndarray, generator: np.random.Generator, n_resamples: int
-) -> AnalogyResult:
-    n, n_right = len(right), int(right.sum())
-    # As many right answers as a resample of n questions has: each draw is right with the same probability.
-    sampled = generator.binomial(n, n_right / n, n_resamples) / n if n else np.array([np.nan])
-    low, high = np.percentile(sampled, (2.5, 97.5))
-    return AnalogyResult(name, n_questions, n, n_right, float(low), float(high))
-
-
-def _answers(
-    vectors: Vectors, questions: Int64[np.ndarray, "n 3"], method: Literal["3cosadd", "3cosmul"]
-) -> Int64[np.ndarray, " n"]:
-    """The answer to each question (a, b, c). The cosines of a word are reckoned once for all questions next to each other."""
-    answers = np.empty(len(questions), np.int64)
-    together = max(3, CHUNK * 4 // len(vectors))  # words whose cosines (words, V) are held
-    start = 0
-    while start < len(questions):
-        stop, words = start, set[int]()
-        while stop < len(questions) and len(words | set(questions[stop].tolist())) <= together:
-            words |= set(questions[stop].tolist())
-            stop += 1
-        listed = sorted(words)
-        cosines = vectors.cosines(vectors.rows(np.array(listed, np.int64)))
-        if method == "3cosmul":
-            cosines = (1 + cosines) / 2
-        row = {word: i for i, word in enumerate(listed)}
-        for i in range(start, stop):
-            a, b, c = (cosines[row[word]] for word in questions[i].tolist())
-            scores = b - a + c if method == "3cosadd" else b * c / (a + np.float32(EPSILON))
-            scores[questions[i]] = -np.inf
-            answers[i] = scores.argmax()
-        start = stop
-    return answers
