@@ -16,8 +16,9 @@ Shapes: V words, D embed_dim, P pairs.
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 from scipy.sparse import csr_matrix
 
-from malmoi.errors import DataError, TrainingError
+from malmoi.errors import DataError, RunError, TrainingError
 from malmoi.jit import compiled
 from malmoi.models.config import Settings
 
@@ -55,23 +56,67 @@ class Side(NamedTuple):
     bias_squares: Float32[np.ndarray, " words"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class GloVe:
-    """A trained model.
+    """A model, whose training may still be under way.
 
     Attributes:
         centres, contexts: w, b and w~, b~.
-        losses: J divided by the number of pairs, for each epoch, each pair's share taken just before its update.
+        losses: J divided by the number of pairs, for each whole epoch, each pair's share taken just before its update.
+        turns: Rounds done since the last whole epoch; there are N_GROUPS of them in one.
+        partial: What J has summed up to in them.
+        seconds: Spent on training so far.
     """
 
     centres: Side
     contexts: Side
     losses: list[float] = field(default_factory=list)
+    turns: int = 0
+    partial: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> float:
+        """How often every pair was visited."""
+        return len(self.losses) + self.turns / N_GROUPS
 
     def vectors(self) -> Float32[np.ndarray, "words dims"]:
         """w + w~."""
         total: NDArray[np.float32] = self.centres.vectors + self.contexts.vectors
         return total
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything by name, without a copy of the vectors."""
+        sides = (("centres", self.centres), ("contexts", self.contexts))
+        arrays = {f"{name}.{part}": array for name, side in sides for part, array in side._asdict().items()}
+        reached = np.array([self.turns, self.partial, self.seconds])
+        return arrays | {"losses": np.array(self.losses, np.float64), "reached": reached}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], n_words: int, embed_dim: int) -> "GloVe":
+        """What `to_arrays` gave.
+
+        Raises:
+            RunError: If it does not fit a model of this size.
+        """
+        sides = []
+        for name in ("centres", "contexts"):
+            parts = [np.asarray(arrays.get(f"{name}.{part}", ())) for part in Side._fields]
+            shapes = [(n_words, embed_dim), (n_words,)] * 2
+            if any(part.shape != shape or part.dtype != np.float32 for part, shape in zip(parts, shapes, strict=True)):
+                raise RunError(
+                    f"The state of training holds no {name} of {n_words} words, {embed_dim} numbers each. Expected the state "
+                    "of this very run: copy its folder again, or train again."
+                )
+            sides.append(Side(*parts))
+        losses, reached = np.asarray(arrays.get("losses", ())), np.asarray(arrays.get("reached", ()))
+        if losses.ndim != 1 or reached.shape != (3,) or not 0 <= reached[0] < N_GROUPS:
+            raise RunError(
+                "The state of training does not say how far it came. Expected the state of this very run: copy its folder "
+                "again, or train again."
+            )
+        turns, partial, seconds = reached.tolist()
+        return cls(sides[0], sides[1], losses.tolist(), int(turns), partial, seconds)
 
 
 def train_glove(
@@ -79,7 +124,11 @@ def train_glove(
     settings: GloVeSettings | None = None,
     *,
     n_threads: int | None = None,
-    progress: Callable[[int, float], None] | None = None,
+    seconds: float | None = None,
+    resume: GloVe | None = None,
+    checkpoint: Callable[[GloVe], None] | None = None,
+    checkpoint_seconds: float | int = 60.0,
+    progress: Callable[[float, float], None] | None = None,
 ) -> GloVe:
     """Fit the vectors to counts.
 
@@ -87,7 +136,11 @@ def train_glove(
         counts: How often each word (row) stands near each word (column), as `cooccurrence.count_pairs` gives them; the paper
             counts with harmonic weights.
         n_threads: As many as there are cores if left out; the result does not depend on it.
-        progress: Called after each epoch with (epochs done, mean loss of the last one).
+        seconds: Stop when so much time was spent, in the middle of an epoch if need be; None: after n_epochs.
+        resume: A state that `checkpoint` was given, with the same counts and settings: the result is the same, to the byte, as
+            if training had never stopped. It is changed.
+        checkpoint: Given the state, to keep it, about every `checkpoint_seconds` and when training is interrupted.
+        progress: Called after each eighth of an epoch with (epochs done, mean loss of the last eighth).
 
     Raises:
         DataError: If the matrix is not square, holds no pair, or a count that is negative, NaN or infinite.
@@ -95,33 +148,76 @@ def train_glove(
     """
     settings = settings or GloVeSettings()
     _check(counts)
-    rng = np.random.default_rng(settings.seed)
-    centres, contexts = (_first_values(counts.shape[0], settings.embed_dim, rng) for _ in range(2))
     pairs, block_starts = _pairs(counts, settings)
-    losses: list[float] = []
-    rounds = [[(group, (group + turn) % N_GROUPS) for group in range(N_GROUPS)] for turn in range(N_GROUPS)]
+    if resume is None:
+        rng = np.random.default_rng(settings.seed)
+        centres, contexts = (_first_values(counts.shape[0], settings.embed_dim, rng) for _ in range(2))
+        resume = GloVe(centres, contexts)
+    model, began = resume, time.monotonic() - resume.seconds
+    reached, saved = (len(model.losses), model.turns), time.monotonic()
 
-    def work(block: tuple[int, int]) -> float:
-        number = block[0] * N_GROUPS + block[1]
+    def work(epoch: int, number: int, is_replay: bool) -> float:
         mine = pairs[block_starts[number] : block_starts[number + 1]]
         # A seed of its own for each block and epoch: which thread comes first does not matter.
         seed = np.random.SeedSequence([settings.seed, epoch, number]).generate_state(1, np.uint64)[0]
         _shuffle(mine, seed | np.uint64(1))
-        return float(_descend(mine, centres, contexts, np.float32(settings.learning_rate)))
+        return (
+            0.0
+            if is_replay
+            else float(_descend(mine, model.centres, model.contexts, np.float32(settings.learning_rate)))
+        )
 
     with ThreadPoolExecutor(n_threads or os.cpu_count() or 1) as pool:
-        for epoch in range(settings.n_epochs):
-            total = sum(sum(pool.map(work, rounds[turn])) for turn in rng.permutation(N_GROUPS))
-            losses.append(total / len(pairs))
-            if not np.isfinite(losses[-1]):
-                raise TrainingError(
-                    f"The loss of epoch {epoch + 1} is {losses[-1]}: the vectors grew without end. "
-                    f"Expected a loss that falls; lower learning_rate (now {settings.learning_rate}), for example to "
-                    f"{settings.learning_rate / 10:g}."
-                )
-            if progress is not None:
-                progress(epoch + 1, losses[-1])
-    return GloVe(centres, contexts, losses)
+        for epoch, place, blocks in _rounds(settings):
+            is_replay = (epoch, place) < reached  # in a resumed run: the pairs are put in order again, and that is all
+            total, stopped = _all_done([pool.submit(work, epoch, number, is_replay) for number in blocks])
+            if not is_replay:
+                _advance(model, total, len(pairs), settings.learning_rate)
+                model.seconds = time.monotonic() - began
+                n_pairs = sum(int(block_starts[number + 1] - block_starts[number]) for number in blocks)
+                try:
+                    if progress is not None and stopped is None:
+                        progress(model.epochs, total / max(n_pairs, 1))
+                except KeyboardInterrupt as interruption:
+                    stopped = interruption
+                if checkpoint is not None and (stopped or time.monotonic() - saved > checkpoint_seconds):
+                    checkpoint(model)
+                    saved = time.monotonic()
+            if stopped is not None:
+                raise stopped
+            if seconds is not None and model.seconds >= seconds and not is_replay:
+                break
+    return model
+
+
+def _rounds(settings: GloVeSettings) -> Iterator[tuple[int, int, list[int]]]:
+    """(epoch, place in it, numbers of the blocks that are worked on side by side) of the whole training."""
+    for epoch in range(settings.n_epochs):
+        order = np.random.default_rng([settings.seed, epoch]).permutation(N_GROUPS)
+        for place, turn in enumerate(order.tolist()):
+            yield epoch, place, [group * N_GROUPS + (group + turn) % N_GROUPS for group in range(N_GROUPS)]
+
+
+def _all_done(pending: list[Future[float]]) -> tuple[float, KeyboardInterrupt | None]:
+    """The sum of the results, and the interruption, if one came while they were waited for."""
+    try:
+        return sum(future.result() for future in pending), None
+    except KeyboardInterrupt as stopped:
+        return sum(future.result() for future in pending), stopped
+
+
+def _advance(model: GloVe, total: float, n_pairs: int, learning_rate: float) -> None:
+    """Count one more round, and with the last one of an epoch that epoch."""
+    model.partial += total
+    model.turns += 1
+    if not np.isfinite(model.partial):
+        raise TrainingError(
+            f"The loss of epoch {len(model.losses) + 1} is {model.partial}: the vectors grew without end. "
+            f"Expected a loss that falls; lower learning_rate (now {learning_rate}), for example to {learning_rate / 10:g}."
+        )
+    if model.turns == N_GROUPS:
+        model.losses.append(model.partial / n_pairs)
+        model.turns, model.partial = 0, 0.0
 
 
 def _check(counts: csr_matrix) -> None:

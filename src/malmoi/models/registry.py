@@ -2,10 +2,20 @@
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from malmoi.errors import ConfigError, MissingExtraError
-from malmoi.models.config import GRUConfig, LSTMConfig, ModelConfig, NGramConfig, NNLMConfig, RNNConfig
+from malmoi.models.config import (
+    CooccurrenceConfig,
+    GloVeConfig,
+    GRUConfig,
+    LSTMConfig,
+    ModelConfig,
+    NGramConfig,
+    NNLMConfig,
+    RNNConfig,
+    Word2VecConfig,
+)
 
 if TYPE_CHECKING:
     from malmoi.models.network import NextTokenNetwork
@@ -19,19 +29,39 @@ class Rung(NamedTuple):
     config: type[ModelConfig]
     module: str
     model: str
-    counts: bool = False  # estimated from counts in one pass, without PyTorch; otherwise trained step by step
+    # What it becomes: a language model, by steps (PyTorch) or in one pass by counts; or vectors of words
+    kind: Literal["steps", "counts", "vectors"] = "steps"
 
 
 RUNGS = {
     rung.name: rung
     for rung in (
         Rung(
-            "ngram",
-            "counts of short sequences, smoothed",
-            NGramConfig,
-            "malmoi.models.ngram",
-            "NGramModel",
-            counts=True,
+            "cooccurrence",
+            "which words stand near each other: counts, PPMI, SVD",
+            CooccurrenceConfig,
+            "malmoi.models.cooccurrence",
+            "Cooccurrence",
+            "vectors",
+        ),
+        Rung(
+            "word2vec",
+            "vectors from guessing words and their neighbours",
+            Word2VecConfig,
+            "malmoi.models.word2vec",
+            "Trained",
+            "vectors",
+        ),
+        Rung(
+            "glove",
+            "vectors whose products are the logarithms of counts",
+            GloVeConfig,
+            "malmoi.models.glove",
+            "GloVe",
+            "vectors",
+        ),
+        Rung(
+            "ngram", "counts of short sequences, smoothed", NGramConfig, "malmoi.models.ngram", "NGramModel", "counts"
         ),
         Rung("nnlm", "a fixed window of embeddings and a tanh layer", NNLMConfig, "malmoi.models.nnlm", "NNLM"),
         Rung("rnn", "Elman recurrence", RNNConfig, "malmoi.models.rnn", "RNNLanguageModel"),
@@ -39,6 +69,8 @@ RUNGS = {
         Rung("gru", "two gates, no separate cell", GRUConfig, "malmoi.models.gru", "GRULanguageModel"),
     )
 }
+
+LANGUAGE_MODELS = {name: rung for name, rung in RUNGS.items() if rung.kind != "vectors"}
 
 
 def find_rung(name: str) -> Rung:

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int32, Integer
 
-from malmoi.errors import DataError, RunError
+from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import write_bytes
 from malmoi.text import hangul, tokenizer_training
 from malmoi.text.codecs import make_codec
@@ -109,6 +109,21 @@ class Tokenizer:
         for token_id in ids:
             self._check(token_id)
         return self._codec.decode(ids)
+
+    def grown(self, other: "Tokenizer") -> "Tokenizer":
+        """This vocabulary, and after it the words of another one that it lacks; ids of this one stay what they are.
+
+        Raises:
+            ConfigError: If the two are not both of the kind word, or both of the kind morpheme.
+        """
+        if self.kind != other.kind or self.kind not in WITH_UNKNOWN:
+            raise ConfigError(
+                f"A vocabulary of the kind {self.kind} cannot take in one of the kind {other.kind}. Expected word and word, or "
+                "morpheme and morpheme. Take the one that is there as it is: --tokenizer-from RUN."
+            )
+        known = set(self._vocabulary.pieces)
+        pieces = [*self._vocabulary.pieces, *(piece for piece in other._vocabulary.pieces if piece not in known)]
+        return Tokenizer(Vocabulary(self.kind, pieces), other._spelling)
 
     @property
     def all_tokens(self) -> list[str]:

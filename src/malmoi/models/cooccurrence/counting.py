@@ -14,18 +14,16 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from malmoi.errors import DataError, TrainingError
 from malmoi.files import release_pages
 from malmoi.jit import compiled
-from malmoi.models.config import Settings
+from malmoi.models.config import PairSettings
 from malmoi.models.ngram.counting import Store, TokenStream
 
 READ_AT_ONCE = 1 << 22  # tokens
@@ -34,22 +32,6 @@ PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
 FINEST_UNIT = 2**32  # of a weight of 1; a sum of 2**31 such weights fits in 64 bits
 BYTES_PER_PLACE, BYTES_PER_CELL = 8, 12
 DENSE = 16  # a row with more than one in so many cells filled is read out in order instead of being sorted
-
-
-class PairSettings(Settings):
-    """What counts as standing near, and how much."""
-
-    window: int = Field(5, ge=1, le=1000, description="places looked at on each side of a word")
-    weighting: Literal["flat", "harmonic", "linear"] = Field(
-        "flat",
-        description="what a word d places away counts: 1, 1/d (as GloVe) or (window - d + 1)/window (word2vec's random window)",
-    )
-    side: Literal["both", "left", "right"] = Field(
-        "both", description="where the context of a word is: before it, after it"
-    )
-    n_words: int = Field(
-        30_000, ge=2, description="the most frequent words, which alone are counted; others keep their place"
-    )
 
 
 @dataclass(frozen=True)
