@@ -32,7 +32,7 @@ def saved(folder: Path, name: str) -> NeuralLanguageModel:
     return NeuralLanguageModel(network, start_id=tokenizer.eos_id)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if not rung.counts))
+@pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if rung.kind == "steps"))
 def test_save_load_score_is_exact(name: str, tmp_path: Path) -> None:
     model = saved(tmp_path, name)
     run = malmoi.load(tmp_path, engine="torch")

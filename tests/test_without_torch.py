@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 import malmoi
 from malmoi.cli import main
 from malmoi.models.config import NGramConfig
-from malmoi.models.registry import RUNGS, build_model
+from malmoi.models.registry import LANGUAGE_MODELS, RUNGS, build_model
 from malmoi.runs import RunConfig, write_arrays, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
@@ -175,5 +175,5 @@ def test_what_needs_pytorch_says_how_to_get_it(answers: dict[str, Any], name: st
 
 
 def test_the_options_of_the_test_are_those_of_the_ladder() -> None:
-    assert {*NEURAL, "ngram"} == set(RUNGS)
+    assert {*NEURAL, "ngram"} == set(LANGUAGE_MODELS)
     assert RUNGS["ngram"].config is NGramConfig

@@ -6,11 +6,12 @@ from malmoi._version import __version__
 from malmoi.errors import ConfigError, DataError, MalmoiError, MissingExtraError, RunError, TrainingError
 
 if TYPE_CHECKING:
-    from malmoi.api import Run, import_arpa, load, train
+    from malmoi.api import Run, import_arpa, load, load_vectors, train
     from malmoi.comparison.compare import compare
     from malmoi.comparison.ladder import ladder
     from malmoi.models.combined import Cached, Interpolated
     from malmoi.text.sources import TextSource
+    from malmoi.vectors import Vectors
 
 __all__ = [
     "Cached",
@@ -23,11 +24,13 @@ __all__ = [
     "RunError",
     "TextSource",
     "TrainingError",
+    "Vectors",
     "__version__",
     "compare",
     "import_arpa",
     "ladder",
     "load",
+    "load_vectors",
     "train",
 ]
 
@@ -35,10 +38,12 @@ _HOMES = {
     "Run": "malmoi.api",
     "import_arpa": "malmoi.api",
     "load": "malmoi.api",
+    "load_vectors": "malmoi.api",
     "train": "malmoi.api",
     "compare": "malmoi.comparison.compare",
     "ladder": "malmoi.comparison.ladder",
     "TextSource": "malmoi.text.sources",
+    "Vectors": "malmoi.vectors",
     "Cached": "malmoi.models.combined",
     "Interpolated": "malmoi.models.combined",
 }

@@ -6,17 +6,17 @@
 Every verb of the command line and every route of a server calls what is here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malmoi.errors import ConfigError, MissingExtraError
+from malmoi.errors import ConfigError, MissingExtraError, RunError
 from malmoi.models.config import ModelConfig, NeuralConfig, NGramConfig
 from malmoi.models.registry import Rung, build_model, find_rung
-from malmoi.runs import Arrays, RunConfig, checked, read_arrays, read_config, run_path
+from malmoi.runs import IMPORTED_VECTORS, Arrays, RunConfig, checked, read_arrays, read_config, run_path
 
 if TYPE_CHECKING:
     from malmoi.data.tokens import TokenView
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from malmoi.text.sources import TextSource
     from malmoi.text.tokenizers import Tokenizer
     from malmoi.training.progress import Reporter
+    from malmoi.vectors import Vectors
 
 ENGINES = ("auto", "torch", "scratch")
 Text = "str | Path | Sequence[str | Path] | TextSource"
@@ -71,6 +72,11 @@ class Run:
 
     @cached_property
     def model(self) -> "LanguageModel":
+        if holds_vectors(self.config):
+            raise RunError(
+                f"{self.folder} is a run of {self.config.family}: vectors of words, which give no probabilities. Expected a "
+                f"language model, as malmoi train ngram makes one. Use the vectors: malmoi vectors similar {self.folder} WORD"
+            )
         rung = find_rung(self.config.family)
         config = rung.config.parse(self.config.model)
         path = self.folder / "model.safetensors"
@@ -111,6 +117,11 @@ class Run:
             for name, parameter in network.named_parameters():
                 parameter.copy_(torch.from_numpy(arrays[name]))
         return NeuralLanguageModel(network.to(device_of(self.device)), start_id=self.tokenizer.eos_id)
+
+    @cached_property
+    def vectors(self) -> "Vectors":
+        """The vectors of a run of word2vec, glove or cooccurrence."""
+        return load_vectors(self.folder)
 
     @cached_property
     def completer(self) -> "Completer":
@@ -181,18 +192,27 @@ class Run:
         *,
         step: int | str = "last",
         train_step: bool = False,
-        learning_rate: float | int = 0.1,
+        learning_rate: float | int | None = None,
+        seed: int = 0,
         language: "Language" = "en",
     ) -> "Explanation":
         """Why a token of `text` got its probability, step by step, and what every token and word of the text cost.
 
+        Of a run of word2vec: what one update does at that word of the text, from the words around it to the rows that move.
+
         Args:
             text: What is explained; no line end is added.
             step: Which token: its number from 1, "last", or "next" for the likeliest one after the text.
-            train_step: Also show what a training step on that token does.
-            learning_rate: Of that step.
+            train_step: Also show what a training step on that token does; of word2vec it is always shown.
+            learning_rate: Of that step; 0.1 if left out, and of word2vec what training began with.
+            seed: Of the window and the wrong words that word2vec draws.
             language: Of titles and sentences.
         """
+        if holds_vectors(self.config):
+            from malmoi.explain.word2vec_run import explain_word2vec
+
+            options: dict[str, Any] = {"step": step, "learning_rate": learning_rate, "seed": seed, "language": language}
+            return explain_word2vec(self.folder, self.config, self.tokenizer, text, **options)
         from malmoi.explain.explaining import explain_subject
         from malmoi.explain.subjects import subject_of_run
 
@@ -200,7 +220,7 @@ class Run:
             subject_of_run(self.folder, self.config, self.model, self.tokenizer),
             text,
             step=step,
-            learning_rate=learning_rate if train_step else None,
+            learning_rate=(0.1 if learning_rate is None else learning_rate) if train_step else None,
             language=language,
             engines=self._other_engines,
         )
@@ -208,7 +228,7 @@ class Run:
     @cached_property
     def _other_engines(self) -> "dict[str, LanguageModel]":
         """What else can compute this run here, by the name that people know."""
-        if find_rung(self.config.family).counts:
+        if find_rung(self.config.family).kind == "counts":
             return {}
         from malmoi.scratch.serving import ScratchLanguageModel
 
@@ -267,6 +287,51 @@ def import_arpa(path: str | Path, out: str | Path, *, tokenizer_from: str | Path
     from malmoi.interop.exchange import import_run
 
     return Run(import_run(path, out, tokenizer_from=tokenizer_from))
+
+
+def holds_vectors(config: RunConfig) -> bool:
+    """Whether a run is vectors of words and no language model."""
+    return config.family == IMPORTED_VECTORS or find_rung(config.family).kind == "vectors"
+
+
+def load_vectors(source: str | Path, *, progress: Callable[[int, int], None] | None = None) -> "Vectors":
+    """Vectors of words, wherever they are.
+
+    Args:
+        source: A run of word2vec, glove or cooccurrence (its folder, or its name under runs/), a folder of saved vectors, or a
+            file of word2vec, GloVe or fastText.
+        progress: Told how much of a file was read, and of how much.
+
+    Raises:
+        RunError: If there is nothing there, it is a language model, or it is damaged.
+        DataError: If a file holds no vectors.
+    """
+    from malmoi.vectors import storage
+
+    path = Path(source)
+    if path.is_file():
+        from malmoi.interop.vector_files import read_vectors
+
+        return read_vectors(path, progress=progress)
+    if (path / storage.WORDS).is_file() and not (path / "config.json").is_file():
+        return storage.load_vectors(path)
+    folder = run_path(path)
+    config = read_config(folder)
+    if not holds_vectors(config):
+        raise RunError(
+            f"{folder} is a run of {config.family}, a language model. Expected vectors of words: a run of word2vec, glove or "
+            "cooccurrence, or a file of vectors. Train some: malmoi train word2vec TEXT"
+        )
+    return storage.load_vectors(folder, unknown=_composer(folder, config))
+
+
+def _composer(folder: Path, config: RunConfig) -> Callable[[str], Any] | None:
+    """What makes vectors of unseen words from their pieces, where a run has learnt such."""
+    if config.model.get("subwords", "none") == "none":
+        return None
+    from malmoi.training.vectors import subword_composer
+
+    return subword_composer(folder, config)
 
 
 def as_source(text: Any) -> Any:

@@ -28,6 +28,7 @@ from malmoi.models.config import Settings
 FORMAT = 1
 READ_AT_ONCE = 1 << 26  # bytes of an array
 LARGEST_CONFIG = 4 << 20  # bytes; ours are a few kB
+IMPORTED_VECTORS = "vectors"  # the family of a run that holds vectors of another program
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 Arrays = dict[str, NDArray[Any]]
 

@@ -8,6 +8,7 @@ from conftest import Malmoi
 
 import malmoi as package
 from malmoi import cli
+from malmoi.cli import vectors
 from malmoi.errors import DataError
 
 VERBS = [verb for verb, *_ in cli.VERBS]
@@ -39,9 +40,13 @@ def test_help_shows_verbs_in_the_order_of_use(malmoi: Malmoi) -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_and_offers_json(malmoi: Malmoi, verb: str) -> None:
-    code, out, err = malmoi(verb, "--help")
+COMMANDS = [*((verb,) for verb in VERBS if verb != "vectors"), *(("vectors", name) for name, *_ in vectors.COMMANDS)]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_verb_explains_itself_and_offers_json(malmoi: Malmoi, words: tuple[str, ...]) -> None:
+    verb = " ".join(words)
+    code, out, err = malmoi(*words, "--help")
     assert (code, err) == (0, "")
     assert f"Usage: malmoi {verb}" in out
     assert "--json" in out

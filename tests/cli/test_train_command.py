@@ -18,9 +18,8 @@ from malmoi.models.registry import RUNGS, find_rung
 from malmoi.runs import read_config
 from malmoi.text.tokenizers import KINDS
 from malmoi.training import pipeline
-from malmoi.training.loop import Interrupted
 from malmoi.training.planner import make_plan
-from malmoi.training.progress import Reporter, StepReport
+from malmoi.training.progress import Interrupted, Reporter, StepReport
 from malmoi.training.schedule import Schedule
 from malmoi.training.settings import TrainingSettings
 
@@ -158,7 +157,7 @@ def test_ctrl_c_outside_the_training_loop(malmoi: Malmoi, monkeypatch: pytest.Mo
     [
         (
             "train lstn a.txt",
-            "There is no rung named 'lstn'. Rungs are: ngram, nnlm, rnn, lstm, gru. Did you mean lstm?",
+            f"There is no rung named 'lstn'. Rungs are: {', '.join(RUNGS)}. Did you mean lstm?",
         ),
         ("train", "Training needs a rung and a text"),
         ("train --resume", "--resume needs the run to go on with"),

@@ -288,7 +288,8 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_call_goes_on(
 def test_a_run_that_was_begun_is_resumed_and_a_broken_one_made_anew(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from malmoi.training.loop import Interrupted, Trainer
+    from malmoi.training.loop import Trainer
+    from malmoi.training.progress import Interrupted
 
     update, updates = Trainer._update, [0]
 

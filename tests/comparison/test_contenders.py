@@ -4,7 +4,7 @@ import pytest
 
 from malmoi.comparison.contenders import BASELINES, KINDS, check_options, options_for, read_contenders
 from malmoi.errors import ConfigError, RunError
-from malmoi.models.registry import RUNGS
+from malmoi.models.registry import LANGUAGE_MODELS
 from malmoi.text import tokenizers
 
 
@@ -25,7 +25,10 @@ def test_all_ways_to_take_part(tmp_path: Path) -> None:
 
 
 def test_every_rung_of_the_registry_can_take_part() -> None:
-    assert [contender.rung for contender in read_contenders([*BASELINES, *RUNGS])] == [*BASELINES, *RUNGS]
+    assert [contender.rung for contender in read_contenders([*BASELINES, *LANGUAGE_MODELS])] == [
+        *BASELINES,
+        *LANGUAGE_MODELS,
+    ]
     assert KINDS == tokenizers.KINDS
 
 
@@ -33,6 +36,7 @@ def test_every_rung_of_the_registry_can_take_part() -> None:
     ("names", "message"),
     [
         (["lstn"], "no rung named 'lstn'. Expected uniform, unigram, ngram.*Did you mean lstm?"),
+        (["glove", "ngram"], "vectors of words, which give no probabilities.*malmoi vectors eval"),
         (["lstm", "ngram", "lstm"], "'lstm' takes part twice"),
         (["lstm:char", "lstm-char"], "no rung named 'lstm-char'"),
         (["lstm:chars"], "'lstm:chars' asks for tokens of the kind 'chars'. Expected one of word, char"),

@@ -22,15 +22,16 @@ from malmoi.errors import ConfigError, DataError, RunError, TrainingError
 from malmoi.models.config import LSTMConfig, NeuralConfig, RNNConfig
 from malmoi.models.registry import Rung, build_model, find_rung
 from malmoi.runs import read_arrays, read_config, read_metrics
-from malmoi.training.loop import Interrupted, Trainer
+from malmoi.training.loop import Trainer
 from malmoi.training.pipeline import train
 from malmoi.training.planner import check_memory, choose_tokenizer, dropout_for, flops_per_token, make_plan
-from malmoi.training.progress import Reporter
+from malmoi.training.progress import Interrupted, Reporter
 from malmoi.training.request import parse_budget, read_recipe, read_request
 from malmoi.training.settings import TrainingSettings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-TEXTS = ("ptb/ptb.train.txt", "wikitext-2/train.txt", "nsmc/ratings_train.txt")
+TEXTS = ("ptb/ptb.train.txt", "wikitext-2/train.txt", "nsmc/ratings_train.txt", "en-novels/train.txt.xz")
+KOREAN = ["/data/nsmc/reviews_rest.tsv.xz", "/data/ko-open-text/train.txt"]
 TINY = {
     "embed_dim": 12,
     "hidden_size": 16,
@@ -321,8 +322,8 @@ def test_shipped_recipes_are_understood(recipe: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MALMOI_DATA", "/data")
     asked, _, _ = read_request({"recipe": recipe})
     assert asked.rung == recipe.parent.name
-    assert asked.text in (["shakespeare.train.txt"], *([f"/data/{name}"] for name in TEXTS))
-    assert (asked.budget is None) == find_rung(recipe.parent.name).counts
+    assert asked.text in (["shakespeare.train.txt"], KOREAN, *([f"/data/{name}"] for name in TEXTS))
+    assert (asked.budget is None) == (find_rung(recipe.parent.name).kind != "steps")
     parse_budget(asked.budget)
 
 

@@ -104,6 +104,7 @@ class Words(NamedTuple):
 
     reading: str
     step: str
+    epoch: str
     loss: str
     speed: str
     left: str
@@ -113,11 +114,13 @@ class Words(NamedTuple):
     best: str
     best_at: str
     done: str
+    done_epochs: str
 
 
 ENGLISH = Words(
     reading="reading the text",
     step="step {:,}",
+    epoch="epoch {:.2f}",
     loss="loss {:.3f}",
     speed="{:,.0f} tokens/s",
     left="{} left",
@@ -127,10 +130,12 @@ ENGLISH = Words(
     best="best so far",
     best_at="best {:.4f} at step {:,}",
     done="stopped training after {:,} steps",
+    done_epochs="stopped training after {:.2f} epochs",
 )
 KOREAN = Words(
     reading="글 읽는 중",
     step="{:,}걸음",
+    epoch="{:.2f}번 읽음",
     loss="손실 {:.3f}",
     speed="초당 {:,.0f}토큰",
     left="{} 남음",
@@ -140,6 +145,7 @@ KOREAN = Words(
     best="지금까지 가장 좋음",
     best_at="최고 {:.4f} ({:,}걸음)",
     done="{:,}걸음 뒤 학습을 마침",
+    done_epochs="{:.2f}번 읽고 학습을 마침",
 )
 
 
@@ -222,7 +228,9 @@ class ConsoleReporter(Reporter):
             return
         self._is_finished = True
         words = self._words
-        told = [f"{words.done.format(self.latest.step)} ({duration(time.monotonic() - self._began)})"]
+        epoch = self.latest.epoch
+        done = words.done.format(self.latest.step) if epoch is None else words.done_epochs.format(epoch)
+        told = [f"{done} ({duration(time.monotonic() - self._began)})"]
         if self._best is not None:
             figures = words.figures.format(self._best.bits_per_byte, self._best.perplexity)
             told.append(f"{words.validation}: {figures} ({words.step.format(self._best.step)})")
@@ -232,11 +240,15 @@ class ConsoleReporter(Reporter):
         words = self._words
         return [
             f"{report.fraction:4.0%}",
-            words.step.format(report.step),
+            self._place(report),
             words.loss.format(report.train_nll),
             words.speed.format(report.tokens_per_second),
             words.left.format(duration(report.seconds_left)),
         ]
+
+    def _place(self, report: StepReport) -> str:
+        words = self._words
+        return words.step.format(report.step) if report.epoch is None else words.epoch.format(report.epoch)
 
     def _write_line(self, parts: list[str]) -> None:
         assert self.latest is not None
@@ -249,7 +261,7 @@ class ConsoleReporter(Reporter):
 
         words = self._words
         now = [
-            words.step.format(report.step),
+            self._place(report),
             words.loss.format(report.train_nll),
             words.speed.format(report.tokens_per_second),
             words.rate.format(report.learning_rate),

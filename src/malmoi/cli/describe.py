@@ -22,7 +22,7 @@ from malmoi.text.sources import TextSource, Unit
 
 MOST_WORDS = 1_000_000  # distinct words that are counted, so that memory stays bounded
 SAMPLE = 60  # characters of the sample line
-MODEL_FILE = "model.safetensors"
+MODEL_FILE, VECTORS_FILE = "model.safetensors", "vectors.safetensors"
 
 
 def info(
@@ -51,7 +51,7 @@ def info(
 
 def _run_info(folder: Path, json: bool) -> None:
     config = read_config(folder)
-    parameters = count_parameters(folder / MODEL_FILE)
+    parameters = count_parameters(folder / (VECTORS_FILE if (folder / VECTORS_FILE).is_file() else MODEL_FILE))
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     can_resume = (folder / "checkpoint").is_dir()
     if json:
@@ -77,6 +77,8 @@ def _run_facts(
     if "ngrams" in config.figures:
         told = " + ".join(f"{count:,}" for count in config.figures["ngrams"])
         yield "n-grams", f"{told} of length 1, 2, ... ({size(files[MODEL_FILE])})"
+    elif VECTORS_FILE in files:
+        yield "vectors", f"of {config.figures.get('words', 0):,} words ({size(files[VECTORS_FILE])})"
     elif parameters is None:
         yield "parameters", "no weights saved yet"
     else:

@@ -40,7 +40,10 @@ def explain(
     train_step: Annotated[
         bool, Parameter(negative=(), show_default=False, help="Also show what a training step on that token does.")
     ] = False,
-    learning_rate: Annotated[float, Parameter(help="Of that training step.")] = 0.1,
+    learning_rate: Annotated[
+        float | None, Parameter(help="Of that training step: 0.1, and in a run of word2vec its own, if left out.")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Of the window and the wrong words that word2vec draws.")] = 0,
     html: Annotated[str | None, Parameter(help="Write a page with every number drawn.")] = None,
     csv: Annotated[str | None, Parameter(help="Write what each token, word and morpheme cost.")] = None,
     arrays: Annotated[str | None, Parameter(help="Write every array whole, as safetensors.")] = None,
@@ -52,7 +55,7 @@ def explain(
     from malmoi.explain.output import to_dict, write_all_arrays, write_csv
 
     found = load(run, device).explain(
-        text, step=step, train_step=train_step, learning_rate=learning_rate, language=language
+        text, step=step, train_step=train_step, learning_rate=learning_rate, seed=seed, language=language
     )
     if html is not None:
         from malmoi.explain.page import write_page
@@ -76,17 +79,17 @@ def print_explanation(found: "Explanation") -> None:
 
     tell = Teller(found.language)
     nats = -math.log(found.probability) if found.probability > 0 else math.inf
-    facts = [
-        (tell("cli_target"), f"{found.place + 1}: {found.target}"),
-        ("P", f"{found.probability:.6g}"),
-        ("−ln P", f"{nats:.4f}"),
-        (tell("cli_bits"), f"{nats / math.log(2):.4f}"),
-    ]
+    between, rows = "_between" * (found.among == "neighbours"), "_rows" * (found.compares == "rows")
+    letter = "P" if found.is_distribution else "σ(s)"
+    facts = [(tell(f"cli_target{between}"), f"{found.place + 1}: {found.target}"), (letter, f"{found.probability:.6g}")]
+    if found.is_distribution:
+        facts += [("−ln P", f"{nats:.4f}"), (tell("cli_bits"), f"{nats / math.log(2):.4f}")]
     print_facts(facts, title=f"{found.run} · {found.family}")
     for kind, units in found.surprisals.items():
         _print_units(tell(f"cli_{kind}"), units, found.place if kind == "token" else -1, tell("cli_bits"))
-    rows = [(token, f"{p:.6f}", "█" * round(BAR_WIDTH * p)) for token, p in found.likeliest]
-    print_table((tell("cli_token"), "P", ""), rows, title=f"\n{tell('cli_likeliest')}", left=(0, 2))
+    bars = [(token, f"{p:.6f}", "█" * round(BAR_WIDTH * p)) for token, p in found.likeliest]
+    title = tell(f"cli_likeliest{between}")
+    print_table((tell(f"cli_target{between}"), letter, ""), bars, title=f"\n{title}", left=(0, 2))
     part = ""
     for number, step in enumerate(found.steps, start=1):
         if step.part != part:
@@ -98,7 +101,7 @@ def print_explanation(found: "Explanation") -> None:
             print("\n".join(f"     {line}" for line in abbreviated(numbers)))
     print()
     for engine, difference in found.agreement.items():
-        print(tell("cli_agreement", engine, f"{difference:.2g}"))
+        print(tell(f"cli_agreement{rows}", engine, f"{difference:.2g}"))
     for remark in found.notes:
         print(remark)
     sys.stdout.flush()

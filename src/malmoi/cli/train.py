@@ -7,7 +7,7 @@ begins.
 import inspect
 import shlex
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cyclopts import App, Group, Parameter
@@ -24,7 +24,21 @@ PLANNED = {  # fields that malmoi.training.planner fills in when they are left o
     *("embed_dim", "hidden_size", "dropout_input", "dropout_hidden", "dropout_output"),
     *("batch_size", "window", "optimiser", "learning_rate", "layer_rate", "precision", "evaluate_every"),
 }
-STEPWISE = {"budget", "epochs", "device", "resume"}  # options that a rung which counts has no use for
+ONE_PASS = {
+    "budget",
+    "epochs",
+    "device",
+    "resume",
+    "initialise_from",
+}  # options that a rung which counts has no use for
+NO_VECTORS = {"valid", "test", "device"}  # nor one that makes vectors
+DEFAULTS = {  # of common options, where vectors differ: in words
+    "tokenizer": "word",
+    "vocab_size": "all words",
+    "min_count": "5 in a large text",
+    "budget": "epochs instead",
+    "epochs": "5; 25 for glove",
+}
 TEXT, RUN, MODEL, TRAINING = (
     Group(name, sort_key=place) for place, name in enumerate(("Text", "Run", "Model", "Training"), start=1)
 )
@@ -43,6 +57,9 @@ def _common(
     test: Annotated[str | None, _in(TEXT, "Text to score when training is over.")] = None,
     tokenizer: Annotated[TokenizerKind | None, _in(TEXT, "What a token is.", default="planned")] = None,
     tokenizer_from: Annotated[str | None, _in(TEXT, "Take the tokenizer of this run as it is.")] = None,
+    initialise_from: Annotated[
+        str | None, _in(TEXT, "Begin with these word vectors: a run of vectors, a folder or a file.")
+    ] = None,
     vocab_size: Annotated[int | None, _in(TEXT, "Most tokens the vocabulary may have.", default="planned")] = None,
     min_count: Annotated[int | None, _in(TEXT, "How often a token must occur to be one.", default="planned")] = None,
     field: Annotated[str | None, FIELD, _in(TEXT)] = None,
@@ -74,14 +91,16 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _flags(settings: type[Settings], group: Group, prefix: str = "") -> Iterator[inspect.Parameter]:
+def _flags(
+    settings: type[Settings], group: Group, prefix: str = "", planned: Collection[str] = ()
+) -> Iterator[inspect.Parameter]:
     """One keyword for each field; those of nested settings have dotted flags, as --schedule.warmup."""
     for name, field in settings.model_fields.items():
         kind, default = _bare(field.annotation), field.default
         if isinstance(kind, type) and issubclass(kind, Settings):
             yield from _flags(kind, group, f"{prefix}{name}.")
             continue
-        shown = "planned" if not prefix and name in PLANNED else default
+        shown = "planned" if not prefix and name in planned else default
         flag = f"--{prefix}{name}".replace("_", "-")
         about = Parameter(
             name=flag,
@@ -102,15 +121,15 @@ def _command(rung: Rung | None) -> Callable[..., None]:
     known = {parameter.name for parameter in common}
     flags: dict[str, inspect.Parameter] = {}
     for candidate in [rung] if rung else RUNGS.values():
-        for parameter in (*_flags(candidate.config, MODEL), *_flags(settings_of(candidate), TRAINING)):
+        planned = PLANNED if candidate.kind == "steps" else ()
+        both = (candidate.config, MODEL), (settings_of(candidate), TRAINING)
+        for parameter in (flag for settings, group in both for flag in _flags(settings, group, planned=planned)):
             if parameter.name not in known:
                 flags.setdefault(parameter.name, parameter)
     hidden = Parameter(show=False)
-    if rung is not None and rung.counts:  # taken, so that one command line fits every rung, or refused with a reason
-        common = [
-            option.replace(annotation=Annotated[option.annotation, hidden]) if option.name in STEPWISE else option
-            for option in common
-        ]
+    if rung is not None:  # taken, so that one command line fits every rung, or refused with a reason
+        unused = _without_use(rung)
+        common = [_seen_by(option, rung, hidden if option.name in unused else None) for option in common]
     if rung is None:  # the help of a rung lists them
         flags = {name: flag.replace(annotation=Annotated[flag.annotation, hidden]) for name, flag in flags.items()}
     about = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.", show=rung is not None)
@@ -123,6 +142,22 @@ def _command(rung: Rung | None) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _without_use(rung: Rung) -> set[str]:
+    """The common options that this rung has no use for."""
+    counts = rung.kind == "counts" or rung.name == "cooccurrence"
+    unused = (ONE_PASS if counts else set()) | (NO_VECTORS if rung.kind == "vectors" else set())
+    return unused | ({"initialise_from"} if rung.name == "glove" else set())
+
+
+def _seen_by(option: inspect.Parameter, rung: Rung, hidden: Parameter | None) -> inspect.Parameter:
+    """A common option as the help of this rung shows it."""
+    if hidden is not None:
+        return option.replace(annotation=Annotated[option.annotation, hidden])
+    if rung.kind == "vectors" and option.name in DEFAULTS:
+        return option.replace(annotation=Annotated[option.annotation, Parameter(show_default=DEFAULTS[option.name])])
+    return option
 
 
 def _train(rung: str | None, text: Sequence[str], *, json: bool = False, resume: bool = False, **options: Any) -> None:
@@ -168,6 +203,9 @@ def _show(folder: str, json: bool) -> None:
     if json:
         emit({"run": folder, "family": config.family, **figures})
         return
+    if find_rung(config.family).kind == "vectors":
+        _show_vectors(folder, config)
+        return
     facts = [("run", folder), ("parameters", f"{figures['parameters']:,}")]
     lasted = duration(figures["training_seconds"])
     if "ngrams" in figures:
@@ -182,6 +220,26 @@ def _show(folder: str, json: bool) -> None:
     )
     place = shlex.quote(folder)
     note(f'\nTry it:  malmoi next {place} "..."\n         malmoi generate {place}')
+
+
+def _show_vectors(folder: str, config: Any) -> None:
+    figures = config.figures
+    facts = [("run", folder), ("words", f"{figures['words']:,}"), ("parameters", f"{figures['parameters']:,}")]
+    if "pairs" in figures:
+        facts.append(("different pairs", f"{figures['pairs']:,}"))
+    if "share_of_squares" in figures:
+        facts.append(("kept of the matrix", f"{figures['share_of_squares']:.1%} of the sum of squares"))
+    if "epochs" in figures:
+        facts.append(("trained", f"{figures['epochs']:g} epochs, {duration(figures['training_seconds'])}"))
+    if figures.get("losses"):
+        facts.append(("loss", " → ".join(f"{loss:.4f}" for loss in (figures["losses"][0], figures["losses"][-1]))))
+    if "words_per_second" in figures:
+        facts.append(("speed", f"{figures['words_per_second']:,.0f} words/s"))
+    if "promise" in figures:
+        facts.append(("promise", figures["promise"]))
+    print_facts(facts)
+    place = shlex.quote(folder)
+    note(f"\nTry it:  malmoi vectors similar {place} WORD\n         malmoi vectors map {place} --html map.html")
 
 
 def rung_first(words: Sequence[str]) -> list[str]:
@@ -209,7 +267,8 @@ def _make_app() -> App:
     app["--help"].group = app["--version"].group = Group("Session", show=False)
     for place, rung in enumerate(RUNGS.values()):
         usage = f"Usage: malmoi train {rung.name} TEXT... [OPTIONS]"
-        epilogue = "What is planned follows from the text, the clock and the measured speed of this machine."
+        planned = "What is planned follows from the text, the clock and the measured speed of this machine."
+        epilogue = planned if rung.kind == "steps" else ""
         summary = f"{rung.summary[:1].upper()}{rung.summary[1:]}."
         command = App(name=rung.name, help=summary, usage=usage, help_epilogue=epilogue, sort_key=place)
         command.default(_command(rung))

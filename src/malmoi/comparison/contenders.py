@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.errors import ConfigError
-from malmoi.models.registry import RUNGS
+from malmoi.models.registry import LANGUAGE_MODELS, RUNGS
 from malmoi.runs import run_path
 from malmoi.training.settings import settings_of
 
@@ -42,7 +42,7 @@ class Contender:
     @property
     def takes_time(self) -> bool:
         """Whether it is trained for as long as it is given; counting takes what it takes."""
-        return self.rung in RUNGS and not RUNGS[self.rung].counts
+        return self.rung in RUNGS and RUNGS[self.rung].kind == "steps"
 
 
 def read_contenders(names: Iterable[str | Path], runs: Mapping[str, Path] | None = None) -> list[Contender]:
@@ -96,7 +96,7 @@ def check_options(contenders: Iterable[Contender], options: Mapping[str, Any]) -
 
 
 def _read(name: str) -> Contender:
-    if name in BASELINES or name in RUNGS:
+    if name in BASELINES or name in LANGUAGE_MODELS:
         return Contender(name, name)
     if (Path(name) / "config.json").is_file():
         return Contender(name, run=run_path(name))
@@ -108,11 +108,16 @@ def _read(name: str) -> Contender:
     if "/" in name:
         return Contender(name, run=run_path(name))  # raises, saying what is wrong with it
     rung, colon, kind = name.partition(":")
-    if colon and (rung in RUNGS or rung in BASELINES):
+    if colon and (rung in LANGUAGE_MODELS or rung in BASELINES):
         if kind not in KINDS:
             raise ConfigError(f"{name!r} asks for tokens of the kind {kind!r}. Expected one of {', '.join(KINDS)}.")
         return Contender(name, rung, tokenizer=kind)
-    known = [*BASELINES, *RUNGS]
+    if rung in RUNGS:
+        raise ConfigError(
+            f"The rung {rung} makes vectors of words, which give no probabilities of a text to compare. Expected language "
+            f"models, as {', '.join(LANGUAGE_MODELS)}. Compare vectors with: malmoi vectors eval RUN RUN --sets all"
+        )
+    known = [*BASELINES, *LANGUAGE_MODELS]
     near = difflib.get_close_matches(rung, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     raise ConfigError(

@@ -1,49 +1,76 @@
-"""Runs as files that other programs read, and such files as runs."""
+"""Runs as files that other programs read, and such files as runs: n-gram models (ARPA) and word vectors."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import atomic_folder, write_bytes
 from malmoi.interop.arpa import Progress, read_arpa, tables_from_arpa, write_arpa
+from malmoi.interop.vector_files import holds_vectors, read_vectors
+from malmoi.interop.vector_writing import NO_PIECES, write_vectors
 from malmoi.models.config import NGramConfig
 from malmoi.models.ngram.tables import load_tables, save_tables
-from malmoi.runs import RunConfig, read_config, run_path, write_config
+from malmoi.runs import IMPORTED_VECTORS, RunConfig, read_config, run_path, write_config
 from malmoi.text.spelling import SpellingModel
 from malmoi.text.tokenizers import Tokenizer
 from malmoi.text.vocabulary import SPECIALS, Vocabulary
 from malmoi.training.texts import describe_tokenizer, versions
+from malmoi.vectors.storage import load_vectors, vector_arrays, write_files
 
-FORMATS = {"arpa": ("ngram",)}  # name -> the families that can be written so
+VECTOR_FAMILIES = ("word2vec", "glove", "cooccurrence", IMPORTED_VECTORS)
+FORMATS = {  # name -> (the families that can be written so, what such a file holds)
+    "arpa": (("ngram",), "counted n-grams"),
+    "word2vec": (VECTOR_FAMILIES, "vectors of words"),
+    "word2vec-binary": (VECTOR_FAMILIES, "vectors of words"),
+    "glove": (VECTOR_FAMILIES, "vectors of words"),
+}
 MODEL_FILE = "model.safetensors"
+Note = Callable[[str], object]
 
 
-def export_run(run: str | Path, out: str | Path, to: str = "arpa", progress: Progress | None = None) -> Path:
+def _silent(text: str) -> None:
+    """Where nobody listens to notes."""
+
+
+def export_run(
+    run: str | Path, out: str | Path, to: str = "arpa", progress: Progress | None = None, note: Note = _silent
+) -> Path:
     """Write the model of a run as a file that other programs read; its path.
 
     Args:
         run: A run folder, or the name of one under runs/.
         out: The file to make. Packed with gzip if its name ends in .gz.
-        to: One of FORMATS. "arpa": an n-gram model as text, for KenLM, SRILM and speech recognisers.
+        to: One of FORMATS. "arpa": an n-gram model as text, for KenLM, SRILM and speech recognisers. The others: vectors as
+            word2vec, fastText (.vec), GloVe and gensim have them.
         progress: Told how much has been written, and of how much.
+        note: Told what the file cannot hold.
 
     Raises:
         ConfigError: If the run has no such form, or `out` exists.
         RunError: If there is no run, it is damaged, or `out` cannot be written.
+        DataError: If a word does not fit the form, or the vectors are sparse.
         TrainingError: If the disk is full.
     """
     folder, out = run_path(run), Path(out)
     if to not in FORMATS:
         raise ConfigError(f"to={to!r} is no form that models are exported in. Choose one of: {', '.join(FORMATS)}.")
     config = read_config(folder)
-    if config.family not in FORMATS[to]:
+    families, holds = FORMATS[to]
+    if config.family not in families:
         raise ConfigError(
-            f"{folder} is a run of the rung {config.family}, which cannot be written as {to}: that form holds counted n-grams. "
-            f"Expected a run of {' or '.join(FORMATS[to])}. Train one: malmoi train {FORMATS[to][0]} corpus.txt"
+            f"{folder} is a run of the rung {config.family}, which cannot be written as {to}: that form holds {holds}. "
+            f"Expected a run of {' or '.join(families)}. Train one: malmoi train {families[0]} corpus.txt"
         )
     if out.exists():
         raise ConfigError(f"{out} exists already and was not changed. Choose another --out, or remove it first.")
+    if config.family in VECTOR_FAMILIES:
+        if config.model.get("subwords", "none") != "none":
+            note(NO_PIECES)
+        form: Any = to
+        write_vectors(out, load_vectors(folder), form, progress)
+        return out
     model = NGramConfig.parse(config.model)
     tables = load_tables(folder / MODEL_FILE, model.order, model.vocab_size)
     write_arpa(out, tables, Tokenizer.load(folder).all_tokens, progress)
@@ -55,29 +82,56 @@ def import_run(
     out: str | Path,
     *,
     tokenizer_from: str | Path | None = None,
-    note: Callable[[str], object] = lambda text: None,
+    limit: int | None = None,
+    spaces: bool = False,
+    note: Note = _silent,
     progress: Progress | None = None,
     command: str = "",
 ) -> Path:
-    """Make a run of the family ngram out of an ARPA file; its folder, which appears only when it is complete.
+    """Make a run out of a file of another program; its folder, which appears only when it is complete.
+
+    What the file holds is told by its beginning: word vectors become a run of the family vectors, which every `malmoi vectors`
+    command takes; all else has to be an ARPA file, and becomes a run of the family ngram.
 
     Args:
         path: The file, plain or packed with gzip.
         out: The folder to make.
-        tokenizer_from: A run whose tokenizer split the text that the model was made from, as for a file that `export_run` wrote
-            from a subword model. Without it, the words of the file become the vocabulary of a `word` tokenizer.
+        tokenizer_from: For ARPA: a run whose tokenizer split the text that the model was made from, as for a file that
+            `export_run` wrote from a subword model. Without it, the words of the file become the vocabulary of a `word`
+            tokenizer.
+        limit: For vectors: how many words to read at most.
+        spaces: For vectors: whether words of a text file may hold spaces.
         note: Told what had to be changed or added.
         progress: Told how many bytes have been read, and of how many.
         command: What the user typed, for config.json.
 
     Raises:
-        DataError: If the file is damaged, no ARPA file, or does not fit the tokenizer.
+        ConfigError: If an argument belongs to the other kind of file.
+        DataError: If the file is damaged, of neither kind, or does not fit the tokenizer.
         RunError: If `out` is occupied or cannot be written.
         TrainingError: If the disk is full.
     """
     path, out = Path(path), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already and is not empty; nothing in it was changed. Choose another --out.")
+    if holds_vectors(path):
+        if tokenizer_from is not None:
+            raise ConfigError(
+                f"{path} holds word vectors, which have no tokenizer. Expected --tokenizer-from with ARPA files only. "
+                "Leave it out."
+            )
+        return _import_vectors(path, out, limit, spaces, note, progress, command)
+    if limit is not None or spaces:
+        given = "--limit" if limit is not None else "--spaces"
+        raise ConfigError(
+            f"{path} holds no word vectors. Expected {given} with those only. Leave it out, or check the file."
+        )
+    return _import_arpa(path, out, tokenizer_from, note, progress, command)
+
+
+def _import_arpa(
+    path: Path, out: Path, tokenizer_from: str | Path | None, note: Note, progress: Progress | None, command: str
+) -> Path:
     notes = list[str]()
 
     def tell(text: str) -> None:
@@ -93,13 +147,11 @@ def import_run(
     if len(tokens) == len(SPECIALS):
         raise DataError(f"{path} has no words but <s>, </s> and <unk>. Expected at least one. Give a model of a text.")
     tokenizer = given or Tokenizer(Vocabulary("word", tokens), SpellingModel.fit(tokens[len(SPECIALS) :]))
-    with open(path, "rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
     config = RunConfig(
         family="ngram",
         model={"vocab_size": tables.vocab_size, "order": tables.order},
         tokenizer=describe_tokenizer(tokenizer),
-        data={"imported": {"file": str(path.resolve()), "bytes": path.stat().st_size, "sha256": digest}},
+        data=_origin(path),
         versions=versions("numpy", "numba", "tokenizers", "safetensors"),
         figures={"parameters": tables.n_nodes + tables.n_inner, "ngrams": tables.level_counts(), "notes": notes},
         command=command,
@@ -112,26 +164,63 @@ def import_run(
     return out
 
 
+def _import_vectors(
+    path: Path, out: Path, limit: int | None, spaces: bool, note: Note, progress: Progress | None, command: str
+) -> Path:
+    vectors = read_vectors(path, limit=limit, spaces=spaces, progress=progress)
+    notes = [] if vectors.unknown is None else [f"{NO_PIECES}; give {path.name} itself where those matter"]
+    for text in notes:
+        note(text)
+    config = RunConfig(
+        family=IMPORTED_VECTORS,
+        model={"n_words": len(vectors), "embed_dim": vectors.dim},
+        data=_origin(path),
+        versions=versions("numpy", "safetensors"),
+        figures={"words": len(vectors), "parameters": len(vectors) * vectors.dim, "notes": notes},
+        command=command,
+    )
+    with atomic_folder(out) as folder:
+        write_files(folder, vectors.words, vector_arrays(vectors))
+        _write_card(folder, out.resolve().name, path.name, config)
+        write_config(folder, config)
+    return out
+
+
+def _origin(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"imported": {"file": str(path.resolve()), "bytes": path.stat().st_size, "sha256": digest}}
+
+
 def _write_card(folder: Path, name: str, source: str, config: RunConfig) -> None:
     """README.md of an imported run."""
     imported, figures = config.data["imported"], config.figures
     notes = "".join(f"* {text}\n" for text in figures["notes"])
+    if config.family == IMPORTED_VECTORS:
+        what = "Word vectors"
+        rows = f"| words | {figures['words']:,}, each of {config.model['embed_dim']:,} numbers |"
+        use = """finding words that are used alike, and as the beginning of other models. They hold the prejudices of the
+text that they were made from."""
+    else:
+        what = "An `ngram` language model"
+        rows = f"""| n-grams of length 1, 2, ... | {", ".join(f"{count:,}" for count in figures["ngrams"])} |
+| tokenizer | {config.tokenizer["kind"]}, {config.tokenizer["vocab_size"]:,} tokens |"""
+        use = """predicting, completing, scoring and generating text like the text that the file was made from. It knows nothing
+else, repeats what that text holds, private passages included, and states no facts."""
     text = f"""# {name}
 
-An `ngram` language model, imported from `{source}` with malmoi {config.versions["malmoi"]}.
+{what}, imported from `{source}` with malmoi {config.versions["malmoi"]}.
 
 | what | value |
 |---|---|
 | file | {imported["bytes"]:,} bytes, sha256 {imported["sha256"][:16]} |
-| n-grams of length 1, 2, ... | {", ".join(f"{count:,}" for count in figures["ngrams"])} |
-| tokenizer | {config.tokenizer["kind"]}, {config.tokenizer["vocab_size"]:,} tokens |
+{rows}
 
 {notes}
 Reproduce: `{config.command or f"malmoi import {source} --out {name}"}`
 
 License: not stated. Say here under which licence the file, and the text that it was made from, may be used.
 
-Intended use: predicting, completing, scoring and generating text like the text that the file was made from. It knows nothing
-else, repeats what that text holds, private passages included, and states no facts.
+Intended use: {use}
 """
     write_bytes(folder / "README.md", text.encode())

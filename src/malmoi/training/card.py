@@ -30,6 +30,13 @@ def write_card(folder: Path, config: RunConfig, name: str | None = None) -> None
         read = "The text was read from its first token to its last."
         ngrams = ", ".join(f"{count:,}" for count in figures.get("ngrams", []))
         shape = ("n-grams of length 1, 2, ...", ngrams)
+    vectors = figures.get("initialised_from")
+    beginning = (
+        f"\n| embeddings began as | vectors of {vectors}, for {figures['initialised_tokens']:,} tokens "
+        f"({figures['initialised_share']:.1%}) |"
+        if vectors
+        else ""
+    )
     text = f"""# {name or folder.name}
 
 A `{config.family}` language model, trained with malmoi {config.versions.get("malmoi", "")}.
@@ -45,7 +52,7 @@ spelled out, line ends included) compare with any model. {read}
 |---|---|
 | parameters | {figures.get("parameters", 0):,} |
 | {shape[0]} | {shape[1]} |
-| tokenizer | {config.tokenizer.get("kind")}, {config.tokenizer.get("vocab_size"):,} tokens |
+| tokenizer | {config.tokenizer.get("kind")}, {config.tokenizer.get("vocab_size"):,} tokens |{beginning}
 | training | {lasted} |
 | training text | {config.data["train"]["bytes"]:,} bytes, sha256 {config.data["train"]["sha256"][:16]} |
 

@@ -42,6 +42,11 @@ def count(
 
     if asked.epochs is not None:
         raise ConfigError(f"--epochs does not fit {rung.name}: it counts the text once. Leave --epochs out.")
+    if asked.initialise_from is not None:
+        raise ConfigError(
+            f"--initialise-from does not fit {rung.name}: counts have no embeddings to begin with. Leave it out, or train a "
+            "network, as nnlm or lstm."
+        )
     settings = CountingSettings.parse(training_options)
     given = NGramConfig.parse({"vocab_size": 1, **model_options})
     thresholds(given.prune, given.order)  # refuse what cannot be before any work is done

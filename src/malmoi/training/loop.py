@@ -25,17 +25,13 @@ from malmoi.runs import append_metrics, write_arrays
 from malmoi.training.checkpoint import FOLDER, Progress, load_checkpoint, save_checkpoint
 from malmoi.training.objectives import detached, next_token_loss, window_nll
 from malmoi.training.optimisers import Optimiser
-from malmoi.training.progress import EvaluationReport, Reporter, StepReport
+from malmoi.training.progress import EvaluationReport, Interrupted, Reporter, StepReport
 from malmoi.training.settings import TrainingSettings
 
 VALIDATION_STREAMS, VALIDATION_WINDOW = 32, 128
 RUNNING_MEAN = 0.02  # weight of the newest update in the loss and speed that are shown
 EVALUATION_SPACING = 40  # by the clock, training takes at least so many times as long as the evaluations between it
 SHORTEST_EARLY_DESCENT = 0.1  # of the run: what a descent that a plateau brings forward takes at least
-
-
-class Interrupted(KeyboardInterrupt):
-    """Training was stopped by Ctrl-C or a termination signal, and the checkpoint is saved."""
 
 
 @contextmanager

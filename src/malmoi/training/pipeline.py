@@ -12,14 +12,15 @@ from malmoi.errors import ConfigError, RunError, TrainingError
 from malmoi.models.config import NeuralConfig
 from malmoi.models.registry import Rung, build_model, find_rung
 from malmoi.runs import RUN_NAME, RunConfig, read_config, run_path, trim_metrics, write_config
-from malmoi.text.sources import TextSource
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.checkpoint import has_checkpoint, load_checkpoint
 from malmoi.training.counting import count
+from malmoi.training.initialising import Beginning, begin_as, find_beginning, read_vectors
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request, parse_budget, read_request
 from malmoi.training.settings import TrainingSettings
-from malmoi.training.texts import describe_tokenizer, encode, prepare, read_source, versions
+from malmoi.training.texts import describe_tokenizer, encode, prepare, recorded_source, versions
+from malmoi.training.vectors import resume_vectors, train_vectors
 
 FINAL_SHARE = 0.01  # of a budget: kept back for writing files and for what was not foreseen
 LEAST_TRAINING_SHARE = (
@@ -50,8 +51,10 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
     rung = find_rung(asked.rung)
     folder = _new_folder(asked, rung)
     rung.config.parse({"vocab_size": 1, **model_options})  # refuse a wrong option before any work is done
-    if rung.counts:
+    if rung.kind == "counts":
         return count(rung, folder, asked, model_options, training_options, reporter)
+    if rung.kind == "vectors":
+        return train_vectors(rung, folder, asked, model_options, training_options, started, reporter)
     budget = parse_budget(asked.budget)
     if [budget, asked.epochs, training_options.get("steps")].count(None) < 2:
         raise ConfigError("--budget, --epochs and --steps all say how long to train. Give one of them.")
@@ -76,8 +79,15 @@ def _train_new(
 
     device = find_device(asked.device)
     keep_freed_memory()
+    vectors = None
+    if asked.initialise_from is not None:
+        vectors = read_vectors(asked.initialise_from, model_options.get("embed_dim"))
     prepared = prepare(asked, reporter)
     tokenizer, train_tokens = prepared.tokenizer, prepared.train
+    beginning = None
+    if asked.initialise_from is not None and vectors is not None:
+        beginning, vectors = find_beginning(vectors, tokenizer, asked.initialise_from), None  # which may be large
+        reporter.stage(beginning.describe())
     seconds = None
     if budget is not None:
         seconds = _training_seconds(budget, started, 0.0)
@@ -97,13 +107,16 @@ def _train_new(
         model_options,
         training_options,
         device,
+        embed_dim=None if beginning is None else beginning.rows.shape[1],
     )
     for reason in plan.reasons:
         reporter.stage(reason)
     BPTTWindows(
         train_tokens, plan.training.batch_size, plan.training.window, plan.training.seed
     )  # refuses a short text
-    figures = {"parameters": _count_parameters(rung, plan.model)}
+    figures: dict[str, Any] = {"parameters": _count_parameters(rung, plan.model)}
+    if beginning is not None:
+        figures |= beginning.figures()
     config = RunConfig(
         family=rung.name,
         model=plan.model.model_dump(),
@@ -119,7 +132,7 @@ def _train_new(
     tokenizer.save(folder)
     write_config(folder, config)
     tokens = (train_tokens, prepared.valid, prepared.test)
-    return _run(rung, folder, config, tokens, device, started, reporter)
+    return _run(rung, folder, config, tokens, device, started, reporter, beginning=beginning)
 
 
 def _resume(asked: Request, started: float, reporter: Reporter) -> Path:
@@ -135,35 +148,17 @@ def _resume(asked: Request, started: float, reporter: Reporter) -> Path:
         raise ConfigError(
             f"{folder} is a run of the rung {rung.name}, not {asked.rung}. Leave the rung out: --resume --out {folder}"
         )
+    if rung.kind == "vectors":
+        return resume_vectors(folder, config, asked.text, started, reporter)
     if not has_checkpoint(folder):
         load_checkpoint(folder, ())  # raises, saying why there is nothing to resume
     device = find_device(str(config.training.get("device", "cpu")))
     keep_freed_memory()
     tokenizer = Tokenizer.load(folder)
-    sources = [_recorded_source(folder, config, name, asked.text) for name in ("train", "valid", "test")]
+    sources = [recorded_source(folder, config, name, asked.text) for name in ("train", "valid", "test")]
     assert sources[0] is not None
     tokens = encode(sources[0], sources[1], sources[2], tokenizer, reporter)
     return _run(rung, folder, config, tokens, device, started, reporter, resume=True)
-
-
-def _recorded_source(folder: Path, config: RunConfig, name: str, text: Any) -> TextSource | None:
-    """The train, valid or test text that a run began with, unchanged; None if it began without one."""
-    recorded = config.data.get(name)
-    if recorded is None:
-        return None
-    given = text if name == "train" and text is not None else recorded["inputs"]
-    if given is None:
-        raise RunError(
-            f"The {name} text of {folder} came from memory or a pipe and is gone. Give the same text again to resume, or train "
-            "a new run from a file."
-        )
-    source = read_source(given, config.data["options"])
-    if source.fingerprint() != recorded["sha256"]:
-        raise RunError(
-            f"The {name} text of {folder} has changed since training began. Resuming on other text would not give the "
-            "same model. Put the old text back, or train a new run with another --out."
-        )
-    return source
 
 
 def _run(
@@ -175,8 +170,13 @@ def _run(
     started: float,
     reporter: Reporter,
     resume: bool = False,
+    beginning: Beginning | None = None,
 ) -> Path:
-    """Train, or go on training; then evaluate and finish the folder."""
+    """Train, or go on training; then evaluate and finish the folder.
+
+    Args:
+        beginning: What embeddings begin as; a resumed run has it in its weights.
+    """
     import torch
 
     from malmoi.training.loop import Trainer
@@ -187,6 +187,8 @@ def _run(
     training.pop("device")
     settings = TrainingSettings.parse(training)
     model = build_model(rung, rung.config.parse(config.model), settings.seed).to(device)
+    if beginning is not None:
+        begin_as(model.embedding.weight, beginning)
     if settings.precision == "bfloat16":
         model.compute_dtype = torch.bfloat16
     seconds = None

@@ -140,6 +140,7 @@ def make_plan(
     model_options: dict[str, Any],
     training_options: dict[str, Any],
     device: Any,
+    embed_dim: int | None = None,
 ) -> Plan:
     """Fill in everything that was not asked for.
 
@@ -148,6 +149,7 @@ def make_plan(
         seconds: Training time; None where `epochs` or `steps` says how long.
         model_options: Fields of the rung's config that the user set; they are kept.
         training_options: Fields of TrainingSettings that the user set; they are kept.
+        embed_dim: Width of what the embeddings begin as; the hidden layers are planned all the same.
     """
     from malmoi.training.machine import available_memory
 
@@ -159,7 +161,7 @@ def make_plan(
 
     def config_at(width: int, dropout: float) -> NeuralConfig:
         noise = {"dropout_hidden": dropout, "dropout_output": dropout, "dropout_input": dropout / 2}
-        widths = {"embed_dim": width, "hidden_size": width}
+        widths = {"embed_dim": embed_dim or width, "hidden_size": width}
         return config_class.parse({**widths, **noise, **model_options, "vocab_size": vocab_size})
 
     is_asked = bool(model_options.keys() & {"embed_dim", "hidden_size"})

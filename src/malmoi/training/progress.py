@@ -4,6 +4,10 @@ import math
 from dataclasses import dataclass
 
 
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped by Ctrl-C or a termination signal, and the checkpoint is saved."""
+
+
 @dataclass(frozen=True)
 class StepReport:
     """Where training stands after an update."""
@@ -14,6 +18,7 @@ class StepReport:
     tokens_per_second: float
     seconds_left: float
     learning_rate: float
+    epoch: float | None = None  # passes over the text so far, where that says more than the number of the update
 
 
 @dataclass(frozen=True)

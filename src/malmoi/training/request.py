@@ -30,6 +30,7 @@ class Request(Settings):
     test: Any = None
     tokenizer: str | None = None
     tokenizer_from: str | None = None
+    initialise_from: str | None = None
     vocab_size: int | None = Field(None, gt=4, description="most tokens the vocabulary may have")
     min_count: int | None = Field(None, gt=0, description="how often a token must occur to be one")
     field: str | None = None
@@ -67,7 +68,7 @@ def read_request(request: Mapping[str, Any]) -> tuple[Request, dict[str, Any], d
             else f"`malmoi train {rung.name if rung else 'lstm'} --help` lists all options."
         )
         raise ConfigError(f"Unknown option {unknown[0]!r} for training. {hint}")
-    for key in ("out", "tokenizer_from", "recipe"):
+    for key in ("out", "tokenizer_from", "initialise_from", "recipe"):
         if isinstance(values.get(key), Path):
             values[key] = str(values[key])
     asked = Request.parse(values)

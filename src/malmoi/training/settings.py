@@ -57,9 +57,47 @@ class CountingSettings(Settings):
     seed: int = Field(0, ge=0, lt=2**63, description="of nothing: counting is exact; kept so that every rung takes it")
 
 
+class PairCountingSettings(Settings):
+    """How pairs of words are counted; none of it changes the result."""
+
+    memory: str = Field("2GB", pattern=SIZE, description="what counting may use; beyond it, arrays lie in files")
+    threads: PositiveInt | None = Field(None, description="processor cores to use; all of them if left out")
+    seed: int = Field(0, ge=0, lt=2**63, description="of whatever is drawn at random")
+
+
+class GloVeTrainingSettings(PairCountingSettings):
+    """How GloVe is fitted to counts; it gives the same bytes for any number of threads."""
+
+    learning_rate: float = Field(0.05, gt=0, lt=float("inf"), description="AdaGrad's first step size")
+    checkpoint_seconds: PositiveFloat = Field(60.0, description="seconds between checkpoints")
+
+
+class Word2VecTrainingSettings(Settings):
+    """How word2vec reads a text."""
+
+    mode: Literal["free", "deterministic"] = Field(
+        "deterministic", description="deterministic: the same bytes for any number of threads; free: all cores at once"
+    )
+    threads: PositiveInt | None = Field(None, description="processor cores to use; all of them if left out")
+    learning_rate: float | None = Field(
+        None, gt=0, lt=float("inf"), description="first learning rate; if left out 0.025, and 0.05 for cbow"
+    )
+    min_learning_rate: float = Field(0.0001, ge=0, lt=float("inf"), description="last learning rate")
+    seed: int = Field(0, ge=0, lt=2**63, description="of first values, windows and wrong words")
+    checkpoint_seconds: PositiveFloat = Field(60.0, description="seconds between checkpoints")
+
+
+_OWN_SETTINGS: dict[str, type[Settings]] = {  # of the rungs whose training is like no other
+    "cooccurrence": PairCountingSettings,
+    "glove": GloVeTrainingSettings,
+    "word2vec": Word2VecTrainingSettings,
+}
+
+
 def settings_of(rung: Rung) -> type[Settings]:
     """The class whose fields say how this rung is trained."""
-    return CountingSettings if rung.counts else TrainingSettings
+    by_kind: type[Settings] = CountingSettings if rung.kind == "counts" else TrainingSettings
+    return _OWN_SETTINGS.get(rung.name, by_kind)
 
 
 def parse_size(size: str) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from malmoi._version import __version__
-from malmoi.errors import ConfigError
-from malmoi.runs import run_path
+from malmoi.errors import ConfigError, RunError
+from malmoi.runs import RunConfig, run_path
 from malmoi.text.sources import TextSource
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request
@@ -30,16 +30,16 @@ def prepare(asked: Request, reporter: Reporter) -> Prepared:
     source = read_source(asked.text, options)
     valid_source = None if asked.valid is None else read_source(asked.valid, options)
     test_source = None if asked.test is None else read_source(asked.test, options)
-    tokenizer = _make_tokenizer(asked, source, reporter)
+    tokenizer = make_tokenizer(asked, source, reporter)
     reporter.stage(f"reading {source.describe()}")
     train, valid, test = encode(source, valid_source, test_source, tokenizer, reporter)
     for texts in (source, valid_source, test_source):
         for note in texts.notes if texts is not None else []:
             reporter.stage(note)
     data = {
-        "train": _described(source, asked.text),
-        "valid": None if valid_source is None else _described(valid_source, asked.valid),
-        "test": None if test_source is None else _described(test_source, asked.test),
+        "train": described(source, asked.text),
+        "valid": None if valid_source is None else described(valid_source, asked.valid),
+        "test": None if test_source is None else described(test_source, asked.test),
         "options": options,
         "train_tokens": len(train),
         "valid_tokens": len(valid),
@@ -71,7 +71,8 @@ def encode(
     return train_tokens, valid_tokens, None if test_source is None else encode_to_disk(test_source, tokenizer).view()
 
 
-def _make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> Any:
+def make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> Any:
+    """The one asked for: taken from elsewhere, or trained on the source."""
     from malmoi.text.tokenizers import Tokenizer, train_tokenizer
     from malmoi.training.planner import choose_tokenizer
 
@@ -97,7 +98,8 @@ def read_source(text: Any, options: Mapping[str, Any]) -> TextSource:
     return text if isinstance(text, TextSource) else TextSource(text, **options)
 
 
-def _described(source: TextSource, given: Any) -> dict[str, Any]:
+def described(source: TextSource, given: Any) -> dict[str, Any]:
+    """For config.json: where a text came from, and what it was."""
     paths = None
     if not isinstance(given, TextSource):
         several = given if isinstance(given, (list, tuple)) else [given]
@@ -108,6 +110,26 @@ def _described(source: TextSource, given: Any) -> dict[str, Any]:
         if "-" in paths:
             paths = None
     return {"inputs": paths, "sha256": source.fingerprint(), "bytes": source.n_bytes()}
+
+
+def recorded_source(folder: Path, config: RunConfig, name: str, text: Any) -> TextSource | None:
+    """The train, valid or test text that a run began with, unchanged; None if it began without one."""
+    recorded = config.data.get(name)
+    if recorded is None:
+        return None
+    given = text if name == "train" and text is not None else recorded["inputs"]
+    if given is None:
+        raise RunError(
+            f"The {name} text of {folder} came from memory or a pipe and is gone. Give the same text again to resume, or train "
+            "a new run from a file."
+        )
+    source = read_source(given, config.data["options"])
+    if source.fingerprint() != recorded["sha256"]:
+        raise RunError(
+            f"The {name} text of {folder} has changed since training began. Resuming on other text would not give the "
+            "same model. Put the old text back, or train a new run with another --out."
+        )
+    return source
 
 
 def versions(*packages: str) -> dict[str, str]:
