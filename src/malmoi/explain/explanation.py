@@ -82,10 +82,15 @@ class Explanation:
         target: That token as people read it.
         probability: P(target | what stands before it).
         steps: In order.
-        surprisals: By kind of unit ("token", "word", "morpheme"; an eojeol is a word): the whole text in units.
+        surprisals: By kind of unit ("token", "word", "morpheme"; an eojeol is a word): the whole text in units. Of
+            word2vec only "question": what each word that was asked paid for its answers.
         agreement: Largest difference in ln P between the engines that computed it again, by engine.
         likeliest: The tokens with the highest probability at that place, best first, with their probabilities.
         notes: What was left out and why.
+        among: What the probability hangs on: the tokens before the place, or (word2vec) the words on both sides of it.
+        is_distribution: Whether the probabilities of all tokens at that place sum to 1; answers of yes and no do not.
+        compares: What the agreement is about: ln P, or the rows that an update has moved.
+        span: Where the target stands in the text, in characters, if surprisals["token"] does not say it.
     """
 
     text: str
@@ -100,3 +105,7 @@ class Explanation:
     agreement: Mapping[str, float]
     likeliest: Sequence[tuple[str, float]]
     notes: Sequence[str] = ()
+    among: Literal["tokens", "neighbours"] = "tokens"
+    is_distribution: bool = True
+    compares: Literal["ln P", "rows"] = "ln P"
+    span: tuple[int, int] | None = None

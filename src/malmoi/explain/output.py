@@ -32,6 +32,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "probability": explanation.probability,
         "nats": nats,
         "bits": nats / math.log(2),
+        "is_distribution": explanation.is_distribution,
         "likeliest": [{"token": token, "probability": probability} for token, probability in explanation.likeliest],
         "agreement": dict(explanation.agreement),
         "surprisals": {kind: [unit_dict(unit) for unit in units] for kind, units in explanation.surprisals.items()},

@@ -23,6 +23,7 @@ MOST_UNITS = 600  # of a text, around the explained place
 MOST_NUMBERED = 150  # units; longer texts are set as text, with the bits at the pointer alone
 MOST_STEPS = 200
 CONTEXT = 40  # characters of the text before the token
+BESIDE = 200  # of the text on both sides of a window
 LIKELIEST = 12
 MOST_WORDS = 4000  # characters of a sentence, a formula or a note
 
@@ -58,15 +59,23 @@ class _Page:
         self.steps = explanation.steps[:MOST_STEPS]
         self.figures = Figures(self.tell, explanation.target, room_for(self.steps))
 
+    def said(self, key: str, *values: object) -> str:
+        """A sentence about a token in a text, or its version about a word between others."""
+        between = f"{key}_between"
+        return self.tell(between if self.found.among == "neighbours" and self.tell.has(between) else key, *values)
+
     def header(self, title: str) -> str:
         found, tell = self.found, self.tell
         before = self._before()
         odds = f"1 : {1 / found.probability:,.0f}" if found.probability > 1e-300 else "1 : ∞"
         values = (plain(found.target), number(found.probability), odds)
-        lead = tell("lead", before, *values) if before.strip() else tell("lead_first", *values)
+        if found.among == "neighbours":
+            lead = tell("lead_between" if found.is_distribution else "lead_answer", *values)
+        else:
+            lead = tell("lead", before, *values) if before.strip() else tell("lead_first", *values)
         return (
             f'<header>\n<p class="kicker">malmoi</p>\n<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
-            f'<p class="about">{escape(tell("lead_next"))}</p>\n'
+            f'<p class="about">{escape(self.said("lead_next"))}</p>\n'
             f'<noscript><p class="warning">{escape(tell("needs_script"))}</p></noscript>\n</header>\n'
         )
 
@@ -98,23 +107,26 @@ class _Page:
         legend = f'<p class="legend cost" aria-hidden="true"><span>0</span><i></i><span>{most}</span></p>'
         return _section(
             "text",
-            tell("section_text"),
-            f'<p class="about">{escape(tell("about_text"))}</p>'
+            self.said("section_text"),
+            f'<p class="about">{escape(self.said("about_text"))}</p>'
             f'<div class="units" role="radiogroup" aria-label="{escape(tell("units"))}">{choices}{strips}</div>{legend}',
         )
 
     def _strip(self, units: Sequence[Unit], place: int) -> str:
         """A text with its units marked by what they cost, with the text between them."""
-        tell, text = self.tell, self.found.text
-        centre = self._explained(units)
+        tell, centre = self.tell, self._explained(units)
         first = max(0, min((len(units) if centre is None else centre) - MOST_UNITS // 2, len(units) - MOST_UNITS))
         shown = units[first : first + MOST_UNITS]
         numbered = len(shown) <= MOST_NUMBERED
         marks, end = "", shown[0].begin
         for index, unit in enumerate(shown, start=first):
-            marks += escape(text[end : unit.begin])
+            marks += self._between(end, unit.begin)
             marks += self._mark(unit, is_explained=index == centre, numbered=numbered)
             end = max(end, unit.end)
+        if self.found.span is not None:
+            first = max(0, shown[0].begin - BESIDE)
+            before = self._between(first, shown[0].begin)
+            marks = before + marks + self._between(end, end + BESIDE)
         total = sum(unit.nats for unit in units) / math.log(2)
         told = tell("unit_sum", len(units), number(total))
         if len(shown) < len(units):
@@ -123,8 +135,18 @@ class _Page:
         shown_text = f'<p class="{kind}">{marks}</p><p class="quiet small">{escape(told)}</p>'
         return f'<div class="choice" id="units-{place}">{shown_text}</div>'
 
+    def _between(self, begin: int, end: int) -> str:
+        """Text that is in no unit; the explained word is framed if it stands there."""
+        text, span = self.found.text, self.found.span
+        if span is None or span[0] == span[1] or not begin <= span[0] <= span[1] <= end:
+            return escape(text[begin:end])
+        word = f'<mark class="here" aria-current="true" style="--s:0"><span>{escape(text[slice(*span)])}</span></mark>'
+        return escape(text[begin : span[0]]) + word + escape(text[span[1] : end])
+
     def _explained(self, units: Sequence[Unit]) -> int | None:
         """Which of the units holds the explained token."""
+        if (span := self.found.span) is not None:
+            return next((i for i, unit in enumerate(units) if (unit.begin, unit.end) == span), None)
         tokens = self.found.surprisals.get("token", ())
         if self.found.place >= len(tokens):
             return None
@@ -160,22 +182,24 @@ class _Page:
         told = tell("rank", rank) if rank else tell("rank_below", len(found.likeliest))
         facts = [(tell("fact_rank"), told)] if found.likeliest else []
         facts += [
-            (tell("fact_place"), tell("place", found.place + 1)),
+            (tell("fact_place"), self.said("place", found.place + 1)),
             (tell("fact_run"), f"{Path(found.run).name} ({found.family})"),
         ]
         rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-        costs = (
+        costs: tuple[tuple[str, str], ...] = (
             ("P", number(found.probability)),
             ("−ln P", tell("nats", number(nats))),
             ("−log_2 P", tell("bits", number(nats / math.log(2)))),
         )
+        if not found.is_distribution:
+            costs = (("σ(s)", number(found.probability)),)
         told = "".join(
             f'<span><span class="math">{symbol(name)}</span> = <b>{escape(value)}</b></span>' for name, value in costs
         )
         cost = f'<p class="token">{escape(short(found.target, 60))}</p><p class="costs">{told}</p><dl class="facts">{rows}</dl>'
         return _section(
             "token",
-            tell("section_token"),
+            self.said("section_token"),
             f'<div class="two"><div>{cost}</div><div>{self._likeliest(rank)}</div></div>',
         )
 
@@ -188,10 +212,10 @@ class _Page:
         if found.target not in [name for name, _ in shown]:
             rows.append((found.target, found.probability, "target"))
         others = 1.0 - math.fsum(prob for _, prob, _ in rows)
-        if others > 1e-6:
+        if found.is_distribution and others > 1e-6:
             rows.append((tell("others"), others, "rest"))
         top = max((prob for _, prob, kind in rows if kind != "rest"), default=1.0)
-        return f"<h3>{escape(tell('likeliest'))}</h3>{self.figures.bars(rows, top=top, ranked=True)}"
+        return f"<h3>{escape(self.said('likeliest'))}</h3>{self.figures.bars(rows, top=top, ranked=True)}"
 
     # The journey
 
@@ -202,7 +226,7 @@ class _Page:
         links = groups = ""
         numbered = list(enumerate(self.steps, start=1))
         for part, steps in groupby(numbered, key=lambda row: row[1].part):
-            name = tell(f"part_{part}") if tell.has(f"part_{part}") else part
+            name = self.said(f"part_{part}") if tell.has(f"part_{part}") else part
             kind = escape(part)
             items = list(steps)
             cards = "".join(self._step(*row) for row in items)
@@ -254,15 +278,16 @@ class _Page:
         found, tell = self.found, self.tell
         shown = ""
         if found.agreement:
+            of = "_rows" if found.compares == "rows" else ""
             rows = "".join(
                 f'<tr><th scope="row">{escape(name)}</th><td>{number(value)}</td></tr>'
                 for name, value in found.agreement.items()
             )
-            head = "".join(f'<th scope="col">{escape(tell(name))}</th>' for name in ("engine", "difference"))
+            head = "".join(f'<th scope="col">{escape(tell(name))}</th>' for name in ("engine", f"difference{of}"))
             shown = _section(
                 "check",
                 tell("section_check"),
-                f'<p class="about">{escape(tell("about_check"))}</p><table class="engines"><thead><tr>{head}</tr></thead>'
+                f'<p class="about">{escape(tell(f"about_check{of}"))}</p><table class="engines"><thead><tr>{head}</tr></thead>'
                 f"<tbody>{rows}</tbody></table>",
             )
         if found.notes:

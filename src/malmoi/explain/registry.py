@@ -32,7 +32,7 @@ def find_explainer(family: str) -> Explainer:
     if family not in EXPLAINERS:
         raise ConfigError(
             f"A model of the kind {family!r} cannot be explained yet: nobody has written down its steps. Explained are "
-            f"{', '.join(EXPLAINERS)}: choose a run of one of these rungs."
+            f"{', '.join((*EXPLAINERS, 'word2vec'))}: choose a run of one of these rungs."
         )
     explainer: Explainer = importlib.import_module(EXPLAINERS[family]).explain_next
     return explainer

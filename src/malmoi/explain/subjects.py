@@ -19,7 +19,7 @@ from malmoi.text.tokenizers import Tokenizer
 def subject_of_run(folder: Path, config: RunConfig, model: LanguageModel, tokenizer: Tokenizer) -> Subject:
     """A run, with its weights as the file holds them, whatever engine serves it."""
     rung = find_rung(config.family)
-    weights = {} if rung.counts else read_arrays(folder / "model.safetensors")
+    weights = {} if rung.kind == "counts" else read_arrays(folder / "model.safetensors")
     options = rung.config.parse(config.model)
     return Subject(str(folder), rung.name, model, tokenizer, options, weights, config.figures)
 

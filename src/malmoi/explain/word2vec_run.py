@@ -1,0 +1,280 @@
+"""One update of word2vec at one place of a text, as training would do it with a run's weights and options.
+
+    malmoi explain RUN "you say goodbye and i say hello" --step 3
+
+The words around the place are found as in training, a window and the wrong words are drawn with a seed, and the update is
+computed in float64 (`word2vec_update.py`). The loops that train compute it too, in float32, and so does, where it can, the
+network of `scratch/word2vec.py`; the explanation says how far they are from it.
+
+Shapes: H vectors h, D width.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from malmoi.errors import ConfigError
+from malmoi.explain.explaining import LIKELIEST
+from malmoi.explain.explanation import Explanation, Numbers, Step, Unit
+from malmoi.explain.language import Teller
+from malmoi.explain.registry import find_explainer
+from malmoi.explain.softmax import units
+from malmoi.explain.word2vec_checks import engine_difference, scratch_difference
+from malmoi.explain.word2vec_moment import Moment, Network, Word, answers_of_all, find_moment
+from malmoi.explain.word2vec_steps import Scene, backward_steps, forward_steps
+from malmoi.explain.word2vec_text import Reader, read_network
+from malmoi.explain.word2vec_update import Answers, backward, forward, gather, moved
+from malmoi.language import Language
+from malmoi.models.word2vec.sampling import keep_probabilities
+from malmoi.runs import RunConfig
+from malmoi.text.tokenizers import Tokenizer
+
+
+def explain_word2vec(
+    folder: Path,
+    config: RunConfig,
+    tokenizer: Tokenizer,
+    text: str,
+    *,
+    step: int | str = "last",
+    learning_rate: float | int | None = None,
+    seed: int = 0,
+    language: Language = "en",
+) -> Explanation:
+    """Explain one update of a run; the arguments are those of `explain_update`.
+
+    Raises:
+        ConfigError: As there, and if the run is of another rung.
+        DataError: As there.
+        RunError: If the run is damaged.
+    """
+    if config.family != "word2vec":
+        find_explainer(config.family)
+    network = read_network(folder, config)
+    text, words = Reader.of_run(folder, config, tokenizer, network.words).read(text)
+    options = {"step": step, "learning_rate": learning_rate, "seed": seed}
+    return explain_update(network, text, words, language=language, **options)  # type: ignore[arg-type]
+
+
+def explain_update(
+    network: Network,
+    text: str,
+    words: Sequence[Word],
+    *,
+    step: int | str = "last",
+    learning_rate: float | int | None = None,
+    seed: int = 0,
+    language: Language = "en",
+) -> Explanation:
+    """Explain one update.
+
+    Args:
+        network: The weights and options.
+        text: In NFC.
+        words: Its words, in order.
+        step: Which of them is guessed: its number from 1, or "last".
+        learning_rate: Of the update; None for the one that training began with.
+        seed: Of the window and the wrong words that are drawn.
+        language: Of titles, sentences and notes.
+
+    Raises:
+        ConfigError: If the text has no such word, or the rate or the seed cannot be used.
+        DataError: If that word is unknown, or has no neighbour that is known.
+    """
+    rate = network.rate if learning_rate is None else float(learning_rate)
+    if not 0 < rate < float("inf"):
+        raise ConfigError(f"learning_rate={rate:g} cannot be used. A finite number above 0 was expected: try 0.025.")
+    if seed < 0:
+        raise ConfigError(f"seed={seed} cannot be used. A whole number of 0 or more was expected: try 0.")
+    tell, config = Teller(language), network.config
+    moment = find_moment(network, words, step, seed)
+    rows = gather(
+        network.inputs,
+        network.outputs,
+        moment.parts,
+        moment.asked,
+        moment.right,
+        is_softmax=config.objective == "softmax",
+        divide=config.method == "cbow" and config.divide_gradient,
+    )
+    found = forward(rows)
+    gradients = backward(rows, found)
+    after = moved(rows, gradients, rate)
+    pieces = network.piece_names(word.row for word in moment.read)
+    names = dict(zip(moment.asked.tolist(), moment.asked_names, strict=True))
+    scene = Scene(
+        moment.target.text,
+        moment.hidden,
+        moment.asked_names,
+        [network.words[i] if i < len(network.words) else pieces.get(i, str(i)) for i in rows.input_ids.tolist()],
+        [names[i] for i in rows.output_ids.tolist()],
+        len(network.inputs) + len(network.outputs),
+        rate,
+        config.objective,
+    )
+    answers = answers_of_all(network, found.hidden)
+    best = np.argsort(-answers, kind="stable")[:LIKELIEST]
+    target = moment.target.row
+    agreement = {tell("trainer"): engine_difference(rows, gradients, rate)}
+    if (by_scratch := scratch_difference(rows, gradients)) is not None:
+        agreement["malmoi.scratch"] = rate * by_scratch
+    return Explanation(
+        text=text,
+        family="word2vec",
+        run=network.name,
+        language=language,
+        place=words.index(moment.target),
+        target=moment.target.text,
+        probability=float(answers[target]),
+        steps=(
+            *reading_steps(tell, network, words, moment, found, seed),
+            *forward_steps(tell, scene, rows, found),
+            *backward_steps(tell, scene, rows, found, gradients, forward(after)),
+        ),
+        surprisals={"question": _units(network, moment, found)},
+        agreement=agreement,
+        likeliest=[(network.words[i], float(answers[i])) for i in best],
+        notes=_notes(tell, network, words, moment),
+        among="neighbours",
+        is_distribution=config.objective != "negative",
+        compares="rows",
+        span=(moment.target.begin, moment.target.end),
+    )
+
+
+def reading_steps(
+    tell: Teller, network: Network, words: Sequence[Word], moment: Moment, found: Answers, seed: int
+) -> list[Step]:
+    """The window, the rows that are read, their mean, and the wrong words."""
+    config, width = network.config, found.hidden.shape[1]
+    middle, around, read = words[moment.place], moment.around, moment.read
+    line = [word for word in words if word.line == middle.line]
+    keep = keep_probabilities(network.counts, config.subsample_threshold)
+    involved = [middle, *around]
+    names = [word.text for word in read]
+    steps = [
+        Step(
+            "place",
+            tell("w2v_place"),
+            "w_{t−r} … w_{t−1} [w_t] w_{t+1} … w_{t+r}",
+            f"r = {moment.reach} ≤ {config.window}",
+            tell("say_w2v_place", middle.text, config.window, moment.reach, len(around), _listed(around)),
+            (
+                Numbers("id", np.array([word.row for word in line]), ("time",), {0: [w.text for w in line]}, "plain"),
+                Numbers(
+                    "P_keep",
+                    np.array([keep[word.row] for word in involved]),
+                    ("token",),
+                    {0: [word.text for word in involved]},
+                    "probability",
+                ),
+            ),
+        )
+    ]
+    formula, said = "W_in[w]", tell("say_w2v_rows", len(read), width)
+    if network.pieces is not None:
+        n_pieces = sum(len(network.pieces[word.row]) for word in read)
+        formula, said = "(W_in[w] + Σ_p W_in[p]) / n_w", tell("say_w2v_pieces", len(read), n_pieces)
+    if config.method == "skip-gram":
+        key = "say_w2v_one" if network.pieces is None else "say_w2v_each"
+        said = f"{said} {tell(key, moment.target.text)}"
+    vectors = np.stack([_vector(network, word.row) for word in read])
+    steps.append(
+        Step(
+            "neighbours",
+            tell("neighbours" if read is around else "one_word"),
+            f"{'v' if config.method == 'cbow' else 'h'}_w = {formula}",
+            f"({len(network.inputs)}, {width})[{sum(map(len, moment.parts))}] → ({len(read)}, {width})",
+            said,
+            (Numbers("v" if config.method == "cbow" else "h", vectors, ("context", "unit"), {0: names}),),
+        )
+    )
+    if config.method == "cbow":
+        steps.append(
+            Step(
+                "mean",
+                tell("mean"),
+                "h = (v_1 + … + v_C) / C" if network.pieces is None else "h = Σ_w n_w v_w / Σ_w n_w",
+                f"({len(read)}, {width}) → (1, {width})",
+                tell("say_w2v_mean", units(found.hidden[0]), moment.target.text),
+                (Numbers("h", found.hidden[0], ("unit",)),),
+            )
+        )
+    if config.objective == "negative":
+        steps.append(_wrong_words(tell, network, moment, seed))
+    elif config.objective == "hierarchical":
+        steps.append(_way(tell, network, moment))
+    return steps
+
+
+def _way(tell: Teller, network: Network, moment: Moment) -> Step:
+    """The inner nodes between the root and the right word."""
+    count, n_nodes = int(network.counts[moment.target.row]), len(network.words) - 1
+    return Step(
+        "way",
+        tell("w2v_way"),
+        "P(w) = Π_yes σ(s_n) Π_no σ(−s_n)",
+        f"({len(moment.asked)},)",
+        tell("say_w2v_way", moment.target.text, len(moment.asked), n_nodes, count),
+        (Numbers("y", moment.right, ("token",), {0: moment.asked_names}, "plain"),),
+    )
+
+
+def _wrong_words(tell: Teller, network: Network, moment: Moment, seed: int) -> Step:
+    """The words that the right one is to be told from."""
+    power, noise = network.config.noise_power, network.noise
+    places = np.flatnonzero(moment.right == 0)
+    wrong, names = moment.asked[places], [moment.asked_names[i] for i in places.tolist()]
+    return Step(
+        "wrong words",
+        tell("w2v_wrong"),
+        f"P_n(w) = count(w)^{{{power:g}}} / Σ_v count(v)^{{{power:g}}}",
+        f"({len(noise)},)",
+        tell("say_w2v_wrong", network.config.n_negatives, f"{power:g}", seed, ", ".join(names) or "–"),
+        (
+            Numbers("count(w)", network.counts[moment.asked], ("token",), {0: moment.asked_names}, "plain"),
+            Numbers("P_n(w)", noise[wrong], ("token",), {0: names}, "probability"),
+        ),
+    )
+
+
+def _vector(network: Network, row: int) -> Float64[np.ndarray, " D"]:
+    rows = np.array([row]) if network.pieces is None else network.pieces[row]
+    return np.asarray(network.inputs[rows].astype(np.float64).mean(axis=0))
+
+
+def _listed(words: Sequence[Word]) -> str:
+    return " ".join(word.text for word in words)
+
+
+def _units(network: Network, moment: Moment, found: Answers) -> list[Unit]:
+    """What each neighbour's answers cost (skip-gram), or those about the word itself, or about each neighbour (fastText)."""
+    if network.config.method == "skip-gram" and network.pieces is None:
+        costs, asked = found.losses.sum(axis=1), [(word, word.text, moment.target.text) for word in moment.read]
+    else:
+        groups = (
+            np.cumsum(moment.right).astype(int) - 1 if len(moment.targets) > 1 else np.zeros(len(moment.right), int)
+        )
+        costs = np.bincount(groups, found.losses[0])
+        asked = [(word, moment.hidden[0], word.text) for word in moment.targets]
+    units = [
+        Unit(word.text, word.begin, word.end, float(cost), f"{reader} → {guessed}")
+        for (word, reader, guessed), cost in zip(asked, costs, strict=True)
+    ]
+    return sorted(units, key=lambda unit: unit.begin)
+
+
+def _notes(tell: Teller, network: Network, words: Sequence[Word], moment: Moment) -> list[str]:
+    notes = []
+    if n_unknown := sum(word.row < 0 for word in words):
+        notes.append(tell("note_w2v_unknown", n_unknown))
+    if network.config.subsample_threshold > 0:
+        notes.append(tell("note_w2v_keep", f"{network.config.subsample_threshold:g}"))
+    n_wrong = len(moment.targets) * network.config.n_negatives - int((moment.right == 0).sum())
+    if network.config.objective == "negative" and n_wrong:
+        notes.append(tell("note_w2v_hit", n_wrong))
+    if network.config.keep != "input":
+        notes.append(tell("note_w2v_saved"))
+    return notes
