@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from streams import Ids
 
 from malmoi.models.config import NGramConfig
 from malmoi.models.ngram import NGramModel
@@ -129,25 +130,16 @@ def by_hand(language: str) -> ByHand:
     return ByHand(lines, pairs, before, discounts)
 
 
-class Learned:
+class Learned(Ids):
     """What malmoi makes of the same lines."""
 
     def __init__(self, lines: list[str], order: int, **options: Any) -> None:
         self.tokenizer = train_tokenizer("word", lines, min_count=1)
-        self.ids = np.concatenate([[*self.tokenizer.encode(line), self.tokenizer.eos_id] for line in lines])
+        super().__init__(np.concatenate([[*self.tokenizer.encode(line), self.tokenizer.eos_id] for line in lines]))
         config = NGramConfig.parse({"vocab_size": self.tokenizer.vocab_size, "order": order, **options})
         ends = {"bos_id": self.tokenizer.bos_id, "eos_id": self.tokenizer.eos_id}
         self.found = estimate(self, config, Store(), memory=1_000_000, n_threads=1, **ends)
         self.model = NGramModel(self.found.tables, **ends)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self.ids[start:stop]
-
-    def release(self) -> None:
-        pass
 
     def number(self, word: str) -> int:
         return {END: self.tokenizer.eos_id, UNKNOWN: 1}.get(word) or int(self.tokenizer.encode(word)[0])

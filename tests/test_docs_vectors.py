@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from streams import Ids
 
 from malmoi.models.phrases import PhraseSettings, find_phrases
 from malmoi.models.word2vec.objectives import LARGEST_SOFTMAX
@@ -104,20 +105,6 @@ def phrase_text() -> np.ndarray:
     return np.array(ids)
 
 
-class Stream:
-    def __init__(self, ids: np.ndarray) -> None:
-        self.ids = ids
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return np.asarray(self.ids[start:stop])
-
-    def release(self) -> None:
-        """Nothing is mapped."""
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_phrases_get_these_scores(language: str) -> None:
     pattern = r"\((\d+) - 5\) · ([\d,]+) / \((\d+) · (\d+)\) = ([\d.]+)"
@@ -127,7 +114,7 @@ def test_the_phrases_get_these_scores(language: str) -> None:
         value = (number(pair) - 5) * number(total) / (number(first) * number(second))
         assert value == pytest.approx(number(score.rstrip(".")), abs=0.005)
     ids = phrase_text()
-    found = find_phrases(Stream(ids), np.bincount(ids), PhraseSettings())
+    found = find_phrases(Ids(ids), np.bincount(ids), PhraseSettings())
     assert found.pairs.tolist() == [[4, 5]]
     assert found.scores.tolist() == [120.0]
 

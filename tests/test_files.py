@@ -3,12 +3,20 @@ import json
 import os
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from malmoi import files
 from malmoi.errors import RunError, TrainingError
-from malmoi.files import atomic_file, atomic_folder, recover_folder, write_bytes, write_json
+from malmoi.files import (
+    atomic_file,
+    atomic_folder,
+    recover_folder,
+    return_freed_memory,
+    write_bytes,
+    write_json,
+)
 
 
 def everything_below(folder: Path) -> dict[str, bytes]:
@@ -30,6 +38,15 @@ def test_a_file_is_replaced_and_missing_folders_are_made(tmp_path: Path) -> None
     assert everything_below(tmp_path).keys() == {"runs/first/config.json"}
     assert json.loads(path.read_text("utf-8")) == {"이름": "말모이", "width": 3}
     assert "말모이" in path.read_text("utf-8")
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(RunError, match="pipe is a device or a pipe. Expected the name of a file"):
+        write_bytes(pipe, b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert pipe.is_fifo()
 
 
 def test_a_new_file_has_the_permissions_that_any_new_file_has(tmp_path: Path) -> None:
@@ -152,3 +169,10 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path: Path) -> No
     write_bytes(tmp_path / "a", b"")
     assert not old.exists()
     assert fresh.exists()
+
+
+def test_freed_memory_can_be_given_back_on_any_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    return_freed_memory()
+    for error in (AttributeError, OSError, TypeError):
+        monkeypatch.setattr("ctypes.CDLL", Mock(side_effect=error))
+        return_freed_memory()

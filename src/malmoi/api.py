@@ -211,6 +211,10 @@ class Run:
         if holds_vectors(self.config):
             from malmoi.explain.word2vec_run import explain_word2vec
 
+            if self.config.family != "word2vec":  # imported vectors have no tokenizer to read the text with
+                from malmoi.explain.registry import find_explainer
+
+                find_explainer(self.config.family)
             options: dict[str, Any] = {"step": step, "learning_rate": learning_rate, "seed": seed, "language": language}
             return explain_word2vec(self.folder, self.config, self.tokenizer, text, **options)
         from malmoi.explain.explaining import explain_subject

@@ -48,6 +48,10 @@ def atomic_file(path: Path, *, advice: str = CHOOSE_ANOTHER_FOLDER) -> Iterator[
         TrainingError: If the disk is full.
         RunError: If the file cannot be written for another reason.
     """
+    if (
+        path.exists() and not path.is_file() and not path.is_dir()
+    ):  # it would be gone: for all programs, if it is /dev/null
+        raise RunError(f"{path} is a device or a pipe. Expected the name of a file to write. Choose another one.")
     with _explained(path, advice):
         temporary = _temporary_sibling(path)
         try:
@@ -172,3 +176,11 @@ def release_pages(*arrays: Any) -> None:
             owner = owner.base
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
             owner.madvise(mmap.MADV_DONTNEED)
+
+
+def return_freed_memory() -> None:
+    """Hand back to the system what was freed and the C library keeps for later; only glibc has a way."""
+    import ctypes
+
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -2,7 +2,11 @@
 
 import inspect
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any, TypeVar
 
 from malmoi._version import __version__
@@ -31,8 +35,41 @@ def compiled(inline: bool = False) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         plain = inspect.unwrap(function)  # a run-time checker of annotations may have wrapped it
         try:
-            return numba.njit(cache=not inline, **options)(plain)  # type: ignore[no-any-return]
+            found = numba.njit(cache=not inline, **options)(plain)
         except RuntimeError:  # there is nowhere to keep the machine code: it is made again in each process
-            return numba.njit(**options)(plain)  # type: ignore[no-any-return]
+            found = numba.njit(**options)(plain)
+        found.compile = _uninterrupted(found.compile)
+        return found  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _uninterrupted(compile_now: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, with Ctrl-C kept for when it is done: the compiler, stopped half-way, leaves broken code or crashes."""
+
+    @wraps(compile_now)
+    def compile_first(*args: Any, **options: Any) -> Any:
+        with _signals_wait():
+            return compile_now(*args, **options)
+
+    return compile_first
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that a Python function answers are answered in the end. Only the main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[tuple[int, Any]] = []
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    answers = {number: answer for number, answer in before.items() if callable(answer)}
+    for number in answers:
+        signal.signal(number, lambda *came: waiting.append(came))
+    try:
+        yield
+    finally:
+        for number, answer in answers.items():
+            signal.signal(number, answer)
+    for number, frame in waiting:
+        answers[number](number, frame)

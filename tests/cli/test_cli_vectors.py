@@ -18,7 +18,7 @@ from malmoi.interop.vector_writing import write_vectors
 from malmoi.models.registry import RUNGS
 from malmoi.runs import RunConfig, write_config
 from malmoi.vectors import Vectors
-from malmoi.vectors.storage import write_files
+from malmoi.vectors.storage import vector_arrays, write_files
 
 WORDS = ["왕", "여왕", "남자", "여자", "빵", "king"]
 ROWS = [[1, 0, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 1], [1, 0, 1, 1]]
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 def make_run(folder: Path, vectors: Vectors, **model: str) -> Path:
     """A run of word2vec as its training leaves it, as far as these commands look at it."""
     folder.mkdir()
-    write_files(folder, vectors)
+    write_files(folder, vectors.words, vector_arrays(vectors))
     write_config(folder, RunConfig(family="word2vec", model=model, figures={"words": len(vectors)}))
     return folder
 
@@ -118,6 +118,7 @@ def test_composed_vectors_are_told(malmoi: Malmoi, path: Path, monkeypatch: pyte
         (["similar", "왕", "-k", "0"], "The 0 nearest words were asked for."),
         (["analogy"], "An analogy of 0 words. Expected an expression, as 'king - man + woman', or three words"),
         (["analogy", "왕", "남자"], "An analogy of 2 words. Expected an expression"),
+        (["analogy", "왕 - 왕"], "'왕 - 왕' comes to 0, which is near to no word. Expected words that do not cancel"),
         (["analogy", "왕", "-", "낭자"], "There is no vector for '낭자'. Did you mean 남자?"),
         (["analogy", "왕 - "], "Cannot reckon '왕 - '"),
         (
@@ -291,6 +292,14 @@ def test_an_imported_run_tells_what_it_is(malmoi: Malmoi, path: Path, tmp_path: 
     ):
         assert expected in card
     assert f"malmoi import {path} --out {tmp_path / 'run'} --limit 4" in card
+    code, _, err = malmoi("explain", tmp_path / "run", "왕")
+    assert code == 2
+    assert err.startswith("A model of the kind 'vectors' cannot be explained yet")
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text(encoding="utf-8").replace('"words": 4', '"words": "x"'), encoding="utf-8")
+    code, _, err = malmoi("info", tmp_path / "run")
+    assert code == 2
+    assert err.startswith(f"{config} has figures that cannot be told")
 
 
 def test_vectors_and_arpa_files_are_told_apart(malmoi: Malmoi, path: Path, tmp_path: Path) -> None:
@@ -309,6 +318,8 @@ def test_vectors_and_arpa_files_are_told_apart(malmoi: Malmoi, path: Path, tmp_p
         code, _, err = malmoi("import", tmp_path / "model", "--out", out, *option)
         assert code == 2
         assert err.startswith(f"{tmp_path / 'model'} holds no word vectors. Expected {option[0]} with those only.")
+    err = malmoi("import", tmp_path / "gone", "--out", out).err
+    assert err == f"There is no {tmp_path / 'gone'}. Expected an ARPA file or a file of word vectors. Check the name.\n"
     (tmp_path / "ragged").write_text("2 2\nthe 1 2\na 3\n")
     code, _, err = malmoi("import", tmp_path / "ragged", "--out", out)
     assert code == 2

@@ -122,17 +122,22 @@ def test_tokenizer_kinds_are_those_of_the_tokenizers() -> None:
     assert get_args(TokenizerKind) == KINDS
 
 
+@pytest.mark.parametrize(("epoch", "place"), [(None, "at step 1,234"), (2.5, "after 2.50 epochs")])
 def test_ctrl_c_says_how_to_go_on(
-    malmoi: Malmoi, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    malmoi: Malmoi,
+    requests: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    epoch: float | None,
+    place: str,
 ) -> None:
     def train(request: Mapping[str, Any], reporter: Reporter) -> Path:
-        reporter.trained(StepReport(1234, 0.5, 4.0, 100.0, 60.0, 0.001))
+        reporter.trained(StepReport(1234, 0.5, 4.0, 100.0, 60.0, 0.001, epoch))
         raise Interrupted("runs/it's here")
 
     monkeypatch.setattr(pipeline, "train", train)
     code, out, err = malmoi("train", "lstm", "a.txt", "--json")
     assert (code, out) == (130, "")
-    assert "Stopped at step 1,234. Saved. Go on with: malmoi train --resume --out 'runs/it'\"'\"'s here'\n" in err
+    assert f"Stopped {place}. Saved. Go on with: malmoi train --resume --out 'runs/it'\"'\"'s here'\n" in err
 
 
 def test_ctrl_c_outside_the_training_loop(malmoi: Malmoi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from streams import Ids
 
 from malmoi.models.baselines import UniformModel, UnigramModel
 from malmoi.models.combined import Cached, CountCache, Interpolated, LastTokenBuckets, Lookback, MatchedOrderBuckets
@@ -49,7 +50,7 @@ def ngram(**options: object) -> Callable[[], LanguageModel]:
         config = NGramConfig.parse({"vocab_size": V, **options})
         text = np.random.default_rng(4).integers(3, V, 600) ** 2 % V
         text[text == 2] = EOS
-        tables = estimate(Text(text), config, Store(), bos_id=2, eos_id=EOS, memory=1 << 30, n_threads=1).tables
+        tables = estimate(Ids(text), config, Store(), bos_id=2, eos_id=EOS, memory=1 << 30, n_threads=1).tables
         return NGramModel(tables)
 
     return make
@@ -74,22 +75,6 @@ def cached_counts() -> LanguageModel:
 
 def unigram() -> LanguageModel:
     return UnigramModel.fit(np.arange(400) ** 2 % V, V)
-
-
-class Text:
-    """Token ids in memory."""
-
-    def __init__(self, ids: np.ndarray) -> None:
-        self.ids = ids
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self.ids[start:stop]
-
-    def release(self) -> None:
-        pass
 
 
 MODELS: dict[str, Callable[[], LanguageModel]] = {

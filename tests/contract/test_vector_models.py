@@ -131,6 +131,7 @@ def test_the_run_says_what_it_is(run: malmoi.Run) -> None:
     card = (run.folder / "README.md").read_text(encoding="utf-8")
     assert f"`{run.config.family}`" in card
     assert "None" not in card
+    assert "`malmoi vectors eval run --sets all`" in card
     json.dumps(run.config.model_dump(), allow_nan=False)
     assert not (run.folder / "checkpoint").exists()
     if run.config.family == "word2vec":

@@ -101,7 +101,7 @@ def test_words_of_several_parts_are_found_as_joined_phrases() -> None:
         (
             [("x", "y"), ("x", "w1")],
             [1, 2],
-            "0 of the 2 pairs of pairs are covered by the vectors; the first missing word is 'x'",
+            "0 of the 2 pairs of pairs are covered; the first missing word is 'x'",
         ),
         ([("w0", "w1"), ("x", "w1")], [1, 2], "1 of the 2 pairs of pairs are covered"),
         (

@@ -18,14 +18,13 @@ from malmoi.explain.explanation import Explanation
 from malmoi.explain.page import page_html
 from malmoi.explain.word2vec_moment import Network, Word, answers_of_all
 from malmoi.explain.word2vec_run import explain_update
-from malmoi.explain.word2vec_text import RATES, Pieces
+from malmoi.explain.word2vec_text import Pieces
 from malmoi.explain.word2vec_update import backward, forward, gather, moved
 from malmoi.models.config import Word2VecConfig
 from malmoi.models.word2vec import kernels, subword_kernels
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
 from malmoi.text.tokenizers import train_tokenizer
-from malmoi.training.vector_rungs import RATES as TRAINED_WITH
 
 TEXT = "you say goodbye and i say hello ."
 WORDS = ["say", "you", "goodbye", "and", "i", "hello", ".", "no", "yes"]
@@ -328,9 +327,9 @@ def test_files_and_json(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert "나머지 모두" not in page.text  # the answers do not sum to 1
 
 
-@pytest.mark.parametrize("objective", ["softmax", "hierarchical"])
-def test_the_other_objectives_of_a_run(tmp_path: Path, objective: str) -> None:
-    made = make_run(tmp_path / "run", ["you say goodbye and i say hello"], objective=objective, keep="average")
+@pytest.mark.parametrize(("objective", "keep"), [("softmax", "average"), ("hierarchical", "input")])
+def test_the_other_objectives_of_a_run(tmp_path: Path, objective: str, keep: str) -> None:
+    made = make_run(tmp_path / "run", ["you say goodbye and i say hello"], objective=objective, keep=keep)
     found = malmoi.load(made).explain("you say goodbye", step=2)
     assert found.is_distribution
     assert any("keep" in note for note in found.notes)
@@ -430,5 +429,9 @@ def test_what_training_writes_can_be_explained(tmp_path: Path, objective: str, k
     assert max(found.agreement.values()) < 1e-5
 
 
-def test_the_rate_is_that_of_training() -> None:
-    assert RATES == TRAINED_WITH
+def test_a_learning_rate_that_is_none_is_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", ["you say goodbye and i say hello"])
+    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**written, "training": {"learning_rate": "x"}}), encoding="utf-8")
+    with pytest.raises(RunError, match="has the learning rate 'x'. Expected a number above 0"):
+        malmoi.load(folder).explain("you say hello")

@@ -1,6 +1,9 @@
 """GloVe's update against a numerical gradient and a plain loop, and what it learns from counts that it can explain."""
 
+import itertools
 import math
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,9 +11,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
 
-from malmoi.errors import ConfigError, DataError, TrainingError
+from malmoi.errors import ConfigError, DataError, RunError, TrainingError
 from malmoi.models import glove
-from malmoi.models.glove import N_GROUPS, PAIR, GloVeSettings, Side, train_glove
+from malmoi.models.glove import N_GROUPS, PAIR, GloVe, GloVeSettings, Side, train_glove
 
 
 def sides(n_words: int, embed_dim: int, dtype: Any = np.float64) -> tuple[Side, Side]:
@@ -120,16 +123,116 @@ def test_the_loss_of_an_epoch_is_that_of_the_vectors_where_they_hardly_move() ->
 
 
 def test_threads_change_no_byte_and_the_seed_does() -> None:
-    def trained(seed: int, n_threads: int) -> glove.GloVe:
+    def trained(seed: int, n_threads: int) -> GloVe:
         settings = GloVeSettings(embed_dim=6, n_epochs=3, seed=seed)
         return train_glove(some_counts(41), settings, n_threads=n_threads)
 
     one, same, other = trained(1, 1), trained(1, 5), trained(2, 1)
-    assert one.losses == same.losses
-    for mine, its in zip((*one.centres, *one.contexts), (*same.centres, *same.contexts), strict=True):
-        assert_array_equal(mine, its)
+    assert_same(one, same)
     assert not np.allclose(one.vectors(), other.vectors())
     assert_array_equal(one.vectors(), one.centres.vectors + one.contexts.vectors)
+
+
+class Stops:
+    """Presses Ctrl-C at a report of progress, and keeps the state that is then handed over."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.kept = after, dict[str, np.ndarray]()
+
+    def progress(self, epochs: float, loss: float) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+    def checkpoint(self, model: GloVe) -> None:
+        self.kept = {name: array.copy() for name, array in model.to_arrays().items()}
+
+
+def assert_same(one: GloVe, other: GloVe) -> None:
+    assert (one.losses, one.turns, one.partial) == (other.losses, other.turns, other.partial)
+    for mine, its in zip((*one.centres, *one.contexts), (*other.centres, *other.contexts), strict=True):
+        assert_array_equal(mine, its)
+
+
+@pytest.mark.parametrize("after", [1, 7, 8, 13, 16, 24])  # within an epoch, at its end, at the very end
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_a_training_that_was_stopped_goes_on_to_the_same_bytes(after: int, n_threads: int) -> None:
+    counts, settings = some_counts(41), GloVeSettings(embed_dim=5, n_epochs=3, seed=3)
+    whole, stops = train_glove(counts, settings), Stops(after)
+    with pytest.raises(KeyboardInterrupt):
+        train_glove(counts, settings, n_threads=n_threads, progress=stops.progress, checkpoint=stops.checkpoint)
+    state = GloVe.from_arrays(stops.kept, 41, 5)
+    assert state.epochs == after / N_GROUPS
+    heard: list[float] = []
+    resumed = train_glove(counts, settings, resume=state, progress=lambda epochs, loss: heard.append(epochs))
+    assert_same(resumed, whole)
+    assert heard == [(i + 1) / N_GROUPS for i in range(after, 24)]  # what was done before is not told again
+
+
+def test_ctrl_c_while_threads_work_waits_for_them_and_keeps_what_they_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, settings = some_counts(41), GloVeSettings(embed_dim=5, n_epochs=2)
+    whole, stops, waits = train_glove(counts, settings), Stops(0), [0]
+    result = Future.result
+
+    def interrupted(self: Any, timeout: float | None = None) -> Any:
+        waits[0] += 1
+        if waits[0] == 3 * N_GROUPS + 5:  # in the fourth round, at its fifth block
+            raise KeyboardInterrupt
+        return result(self, timeout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_glove(counts, settings, progress=stops.progress, checkpoint=stops.checkpoint)
+    state = GloVe.from_arrays(stops.kept, 41, 5)
+    assert state.turns == 4
+    assert_same(train_glove(counts, settings, resume=state), whole)
+
+
+def test_checkpoints_come_by_the_clock() -> None:
+    counts, settings, kept = some_counts(), GloVeSettings(embed_dim=3, n_epochs=2), list[float]()
+    train_glove(counts, settings, checkpoint=lambda model: kept.append(model.epochs), checkpoint_seconds=0)
+    assert kept == [(i + 1) / N_GROUPS for i in range(2 * N_GROUPS)]
+    train_glove(counts, settings, checkpoint=lambda model: kept.append(0), checkpoint_seconds=3600)
+    assert 0 not in kept
+
+
+def test_it_stops_before_the_time_is_over_and_counts_what_was_spent_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that moves by a second whenever it is read: twice in a round, and once before the first."""
+    counts, settings = some_counts(), GloVeSettings(embed_dim=3, n_epochs=9)
+
+    def trained(seconds: float, resume: GloVe | None = None) -> GloVe:
+        clock = itertools.count(100)
+        monkeypatch.setattr(glove, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        return train_glove(counts, settings, seconds=seconds, resume=resume)
+
+    model = trained(20.5)
+    assert model.seconds == 20
+    assert model.turns == 2
+    assert len(model.losses) == 1
+    spent = model.seconds
+    assert trained(1.0, resume=model).epochs == 11 / N_GROUPS  # one round at least
+    assert model.seconds > spent
+    assert trained(0.1).epochs == 1 / N_GROUPS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"centres.vectors": None}, "The state of training holds no centres of 23 words, 5 numbers each"),
+        ({"contexts.biases": np.zeros(22, np.float32)}, "holds no contexts of 23 words"),
+        ({"contexts.vector_squares": np.zeros((23, 5))}, "holds no contexts of 23 words"),
+        ({"losses": np.zeros((2, 2))}, "does not say how far it came"),
+        ({"reached": None}, "does not say how far it came. Expected the state of this very run"),
+        ({"reached": np.array([8.0, 0.0, 0.0])}, "does not say how far it came"),
+        ({"reached": np.array([np.nan, 0.0, 0.0])}, "does not say how far it came"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
+    model = train_glove(some_counts(), GloVeSettings(embed_dim=5, n_epochs=1))
+    arrays = {name: array for name, array in (model.to_arrays() | changes).items() if array is not None}
+    with pytest.raises(RunError, match=message):
+        GloVe.from_arrays(arrays, 23, 5)
 
 
 def test_it_learns_a_planted_structure() -> None:

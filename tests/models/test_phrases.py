@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from streams import Ids
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.models import phrases as phrases_module
@@ -20,25 +21,6 @@ from malmoi.models.phrases import MOST_PASSES, Joined, Phrases, PhraseSettings, 
 
 V, UNK, EOS = 11, 1, 3
 Unit = tuple[int, ...]  # the ids of the words in it
-
-
-class Ids:
-    """A text of token ids."""
-
-    def __init__(self, ids: list[int]) -> None:
-        self.ids = np.array(ids, np.int64)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self.ids[start:stop]
-
-    def release(self) -> None:
-        pass
-
-    def counts(self, size: int = V) -> np.ndarray:
-        return np.bincount(self.ids, minlength=size)
 
 
 def slow_phrases(ids: list[int], asked: PhraseSettings) -> tuple[list[dict[tuple[Unit, Unit], float]], list[Unit]]:
@@ -100,7 +82,7 @@ def test_pairs_scores_and_text_are_those_of_a_plain_program(
     text = Ids(ids)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(phrases_module, "READ_AT_ONCE", block)
-        found = find_phrases(text, text.counts(), asked, memory=memory)
+        found = find_phrases(text, text.counts(V), asked, memory=memory)
         joined = found.join(text, Store())
         counts = found.counts_after(text)
     wanted, wanted_text = slow_phrases(ids, asked)
@@ -119,11 +101,11 @@ def test_pairs_scores_and_text_are_those_of_a_plain_program(
 def test_a_score_worked_by_hand() -> None:
     #      new york has new shops; york is new: 4 5 | 6 4 | 4 5 | 4 5 4 and unk, ten words in all
     text = Ids([4, 5, EOS, 6, 4, EOS, 4, 5, UNK, EOS, 4, 5, EOS, 4, EOS])
-    found = find_phrases(text, text.counts(), PhraseSettings(min_count=1, threshold=1.0))
+    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0))
     assert found.pairs.tolist() == [[4, 5]]
     assert found.scores.tolist() == [(3 - 1) * 10 / (5 * 3)]
-    assert find_phrases(text, text.counts(), PhraseSettings(min_count=1, threshold=20 / 15)).pairs.tolist() == []
-    mutual = find_phrases(text, text.counts(), PhraseSettings(min_count=3, threshold=0.5, scoring="npmi"))
+    assert find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=20 / 15)).pairs.tolist() == []
+    mutual = find_phrases(text, text.counts(V), PhraseSettings(min_count=3, threshold=0.5, scoring="npmi"))
     assert mutual.scores == pytest.approx([math.log(0.3 / (0.5 * 0.3)) / -math.log(0.3)])
     assert found.join(text, Store()).ids.tolist() == [11, 3, 6, 4, 3, 11, 1, 3, 11, 3, 4, 3]
     assert found.counts_after(text).tolist() == [0, 1, 0, 5, 2, 0, 1, 0, 0, 0, 0, 3]
@@ -133,7 +115,7 @@ def test_passes_make_longer_phrases_and_names() -> None:
     line = [4, 5, 6, 7, EOS]  # the new york times
     text = Ids(line * 9 + [5, EOS, 6, EOS, 8, EOS] * 9)
     asked = PhraseSettings(min_count=2, threshold=1.0, passes=3)
-    found = find_phrases(text, text.counts(), asked)
+    found = find_phrases(text, text.counts(V), asked)
     assert found.pass_ends == (3, 4)  # the third pass finds nothing more
     words = ["", "<unk>", "", "", "the", "new", "york", "times", "a", "b", "c"]
     names = found.names(words)
@@ -149,13 +131,13 @@ def test_passes_make_longer_phrases_and_names() -> None:
 
 def test_the_more_frequent_pair_comes_first() -> None:
     text = Ids([4, 5, EOS] * 3 + [6, 7, EOS] * 5 + [8, EOS] * 20)
-    found = find_phrases(text, text.counts(), PhraseSettings(min_count=1, threshold=1.0))
+    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0))
     assert found.pairs.tolist() == [[6, 7], [4, 5]]
 
 
 def test_joined_text_may_lie_in_files(tmp_path: Path) -> None:
     text = Ids([4, 5, EOS] * 50 + [6, EOS] * 100)
-    found = find_phrases(text, text.counts(), PhraseSettings(min_count=1, threshold=1.0))
+    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0))
     in_memory = found.join(text, Store())
     with open_store(True, tmp_path) as store:
         joined, again = found.join(text, store), found.join(Ids([6, EOS]), store)
@@ -189,10 +171,10 @@ def test_settings_that_cannot_be_met_are_refused() -> None:
 def test_counts_and_ids_of_another_text_are_refused() -> None:
     text = Ids([4, 5, EOS] * 9)
     with pytest.raises(DataError, match=r"The counts \(11 ids\) are not those of the text"):
-        find_phrases(text, text.counts() // 2, PhraseSettings(min_count=1, threshold=1.0))
+        find_phrases(text, text.counts(V) // 2, PhraseSettings(min_count=1, threshold=1.0))
     for token_id in (V, -1):
         with pytest.raises(DataError, match=f"the token id {token_id}, and the vocabulary 11 ids"):
-            find_phrases(Ids([token_id]), text.counts())
+            find_phrases(Ids([token_id]), text.counts(V))
 
 
 FOUND = Phrases(V, np.array([[4, 5], [6, 7], [11, 6]]), np.array([2.5, 1.0, 3.0]), (2, 3))

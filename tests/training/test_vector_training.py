@@ -1,101 +1,27 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from vector_runs import QUICK, Listens, lines, numbers_text
 
 import malmoi
+from malmoi.api import load_vectors
+from malmoi.cli import main
 from malmoi.errors import ConfigError, DataError, MalmoiError, RunError
-from malmoi.runs import read_arrays
+from malmoi.runs import read_arrays, write_arrays
 from malmoi.text.spelling import SpellingModel
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 from malmoi.text.vocabulary import SPECIALS, Vocabulary
-from malmoi.training.progress import Interrupted, Reporter, StepReport
-from malmoi.training.vectors import word_names
-
-FILES = ("words.json", "vectors.safetensors", "model.safetensors", "tokenizer.json", "metrics.jsonl")
-QUICK: dict[str, dict[str, Any]] = {
-    "word2vec": {"embed_dim": 8, "epochs": 4, "subsample_threshold": 0.0},
-    "glove": {"embed_dim": 8, "epochs": 4},
-    "cooccurrence": {"embed_dim": 4},
-}
-
-
-def lines(n: int, words: str, seed: int = 0) -> str:
-    rng = np.random.default_rng(seed)
-    return "".join(" ".join(rng.choice(words.split(), 8)) + "\n" for _ in range(n))
+from malmoi.training import vector_texts
+from malmoi.training.vector_texts import word_names
 
 
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
-    path.write_text(lines(400, "one two three four five six seven eight 하나 둘 셋 넷"), encoding="utf-8")
-    return path
-
-
-class StopsAfter(Reporter):
-    """Presses Ctrl-C after so many reports of progress."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def trained(self, report: StepReport) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
-class Listens(Reporter):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.steps: list[StepReport] = []
-
-    def stage(self, text: str) -> None:
-        self.said.append(text)
-
-    def trained(self, report: StepReport) -> None:
-        self.steps.append(report)
-
-
-@pytest.mark.parametrize("rung", ["word2vec", "glove"])
-def test_a_run_that_was_stopped_and_resumed_is_the_same_to_the_byte(rung: str, tmp_path: Path) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text(lines(4000, " ".join(f"w{i}" for i in range(60))), encoding="utf-8")  # several chunks
-    options = {**QUICK[rung], "seed": 3}
-    malmoi.train(rung, text, out=tmp_path / "whole", **options)
-    with pytest.raises(Interrupted):
-        malmoi.train(rung, text, out=tmp_path / "stopped", reporter=StopsAfter(5), **options)
-    assert (tmp_path / "stopped" / "checkpoint").is_dir()
-    with pytest.raises(RunError):
-        _ = malmoi.load(tmp_path / "stopped").vectors
-    resumed = malmoi.train(rung, None, out=tmp_path / "stopped", resume=True)  # type: ignore[arg-type]
-    for name in FILES:
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
-    assert not (resumed.folder / "checkpoint").exists()
-    with pytest.raises(RunError, match="no checkpoint to resume from. Its training is finished"):
-        malmoi.train(rung, None, out=tmp_path / "stopped", resume=True)  # type: ignore[arg-type]
-
-
-def test_it_does_not_resume_on_another_text(text: Path, tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
-        malmoi.train("word2vec", text, out=tmp_path / "run", reporter=StopsAfter(1), **QUICK["word2vec"])
-    text.write_text(text.read_text(encoding="utf-8") + "more words\n", encoding="utf-8")
-    with pytest.raises(RunError, match="has changed since training began"):
-        malmoi.train("word2vec", None, out=tmp_path / "run", resume=True)  # type: ignore[arg-type]
-
-
-def test_a_budget_ends_training_in_time_with_the_rate_at_its_lowest(tmp_path: Path) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text(lines(2000, " ".join(f"w{i}" for i in range(60))), encoding="utf-8")
-    heard = Listens()
-    options = {"embed_dim": 64, "subsample_threshold": 0.0, "objective": "softmax", "window": 20}
-    run = malmoi.train("word2vec", text, out=tmp_path / "run", budget="5s", reporter=heard, **options)
-    figures = run.config.figures
-    assert figures["training_seconds"] <= 5
-    assert "clock" in figures["promise"]
-    assert heard.steps[-1].learning_rate < heard.steps[0].learning_rate
-    assert heard.steps[-1].fraction > heard.steps[0].fraction
+    return numbers_text(tmp_path)
 
 
 def test_words_are_lower_case_letters_and_digits_unless_said_otherwise(tmp_path: Path) -> None:
@@ -109,9 +35,11 @@ def test_words_are_lower_case_letters_and_digits_unless_said_otherwise(tmp_path:
     assert set(kept.vectors.words) == {"“Hello,", "World!”", "said", "Ann.", "Don't", "go,", "나는", "갔다."}
 
 
-def test_rare_words_of_a_large_text_are_left_out(tmp_path: Path) -> None:
+def test_rare_words_of_a_large_text_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert vector_texts.SMALL_TEXT == 1_000_000
+    monkeypatch.setattr(vector_texts, "SMALL_TEXT", 3000)
     text = tmp_path / "text.txt"
-    text.write_text(lines(30_000, "alpha beta gamma delta") + "rare words\n" * 4, encoding="utf-8")
+    text.write_text(lines(90, "alpha beta gamma delta") + "rare words\n" * 4, encoding="utf-8")
     run = malmoi.train("cooccurrence", text, out=tmp_path / "a", embed_dim=2)
     assert set(run.vectors.words) == {"alpha", "beta", "gamma", "delta"}
     run = malmoi.train("cooccurrence", text, out=tmp_path / "b", embed_dim=2, min_count=4)
@@ -167,8 +95,14 @@ def test_it_goes_on_from_a_file_of_vectors(text: Path, tmp_path: Path) -> None:
         ("glove", {"initialise_from": "x"}, "its vectors follow from the counts"),
         ("word2vec", {"objective": "hierarchical", "keep": "output"}, "keep='output' needs a vector of each word"),
         ("word2vec", {"subwords": "syllables"}, "subwords='syllables' does not fit"),
+        (
+            "word2vec",
+            {"subwords": "jamo", "keep": "average"},
+            "keep='average' does not go with subwords='jamo'.*--keep",
+        ),
         ("word2vec", {"embeddim": 3}, "Did you mean 'embed_dim'"),
         ("cooccurrence", {"embed_dim": 40}, "n_dims=40"),
+        ("cooccurrence", {"shift": 1e6, "reduction": "none"}, "with shift=1e[+]06 every number is 0.*Lower --shift"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_nothing(
@@ -197,6 +131,7 @@ def test_going_on_refuses_what_does_not_fit(text: Path, tmp_path: Path) -> None:
     for source, options, message in (
         (first.folder, {"embed_dim": 9}, "embed_dim=9 does not fit the vectors to go on from"),
         (first.folder, {"subwords": "jamo"}, "subwords=jamo does not fit"),
+        (first.folder, {"objective": "hierarchical"}, "Leave --objective out, which goes on with negative"),
         (tree.folder, {}, "hierarchical softmax, whose output vectors belong to the old tree"),
         (first.folder, {"tokenizer": "char"}, "cannot take in one of the kind char"),
     ):
@@ -208,6 +143,22 @@ def test_going_on_refuses_what_does_not_fit(text: Path, tmp_path: Path) -> None:
         malmoi.train("word2vec", text, out=tmp_path / "run", initialise_from=file, subwords="jamo")
     with pytest.raises(RunError, match="There is no run at"):
         malmoi.train("word2vec", text, out=tmp_path / "run", initialise_from="nowhere")
+    arrays = read_arrays(first.folder / "model.safetensors")
+    write_arrays(first.folder / "model.safetensors", {**arrays, "outputs": arrays["outputs"][:, :5]})
+    with pytest.raises(RunError, match=r"outputs has the shape \(12, 5\), and \(12, 8\) was expected.*copy the whole"):
+        malmoi.train("word2vec", text, out=tmp_path / "run", initialise_from=first.folder)
+
+
+def test_pieces_of_words_are_gone_on_with_by_their_own_tokenizer(text: Path, tmp_path: Path) -> None:
+    options = {**QUICK["word2vec"], "tokenizer": "bpe", "vocab_size": 300}
+    first = malmoi.train("word2vec", text, out=tmp_path / "first", **options)
+    with pytest.raises(ConfigError, match="cannot take in one of the kind bpe.*as it is: --tokenizer-from RUN"):
+        malmoi.train("word2vec", text, out=tmp_path / "second", initialise_from=first.folder)
+    taken = {"initialise_from": first.folder, "tokenizer_from": first.folder, "epochs": 1}
+    second = malmoi.train("word2vec", text, out=tmp_path / "second", **taken)
+    assert second.vectors.words == first.vectors.words
+    start, end = first.config.figures["losses"][0], first.config.figures["losses"][-1]
+    assert abs(second.config.figures["losses"][0] - end) < 0.2 * (start - end)
 
 
 def test_joined_words_have_vectors_and_are_carried_on(tmp_path: Path) -> None:
@@ -228,6 +179,19 @@ def test_joined_words_have_vectors_and_are_carried_on(tmp_path: Path) -> None:
     assert {"new_york", "k"} <= set(again.vectors.words)
 
 
+def test_vectors_of_pieces_that_are_missing_are_named(text: Path, tmp_path: Path) -> None:
+    options = {**QUICK["word2vec"], "subwords": "characters", "subword_buckets": 50}
+    run = malmoi.train("word2vec", text, out=tmp_path / "run", **options)
+    assert run.vectors["onetwo"].shape == (8,)
+    arrays = read_arrays(run.folder / "model.safetensors")
+    for pieces in ({}, {"subwords": arrays["subwords"][:49]}):
+        write_arrays(run.folder / "model.safetensors", {"counts": arrays["counts"], **pieces})
+        with pytest.raises(
+            RunError, match=r"no vectors of pieces of words of the shape \(50, 8\).*copy the whole folder"
+        ):
+            _ = load_vectors(run.folder)["onetwo"]
+
+
 def test_morphemes_go_by_their_form_and_verbs_by_what_dictionaries_have() -> None:
     pieces = ["사랑/NNG", "먹/VV", "예쁘/VA", "을/JKO", "사랑/NNP", "돕/VV-I", "나/NP", "나/VV", "이/VCP"]
     tokenizer = Tokenizer(Vocabulary("morpheme", [*SPECIALS, *pieces]), SpellingModel.fit(["사랑"]))
@@ -243,8 +207,6 @@ def test_names_of_tokens_can_be_read_and_differ(text: Path) -> None:
 
 
 def test_the_command_line_trains_and_tells(text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from malmoi.cli import main
-
     out = str(tmp_path / "run")
     assert main(["train", "word2vec", str(text), "--embed-dim", "6", "--epochs", "2", "--out", out]) == 0
     told = capsys.readouterr()
@@ -255,7 +217,13 @@ def test_the_command_line_trains_and_tells(text: Path, tmp_path: Path, capsys: p
     found = json.loads(capsys.readouterr().out)
     assert (found["family"], found["words"], len(found["losses"])) == ("glove", 12, 2)
     assert main(["info", out]) == 0
-    assert "word2vec" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "vectors\tof 12 words" in told.out
+    assert re.search(
+        r"training\t3,600 tokens, 2 epochs, mean loss \d\.\d{4} in the last one, [\d.]+ s, seed 0\n", told.out
+    )
+    assert "promise\tthe same seed gives the same bytes" in told.out
+    assert "Go on with" not in told.err
     assert main(["next", out, "one"]) == 2
     assert "give no probabilities" in capsys.readouterr().err
     assert main(["compare", str(text), "--rungs", "word2vec,ngram"]) == 2

@@ -51,14 +51,26 @@ def info(
 
 def _run_info(folder: Path, json: bool) -> None:
     config = read_config(folder)
-    parameters = count_parameters(folder / (VECTORS_FILE if (folder / VECTORS_FILE).is_file() else MODEL_FILE))
+    has_vectors = (folder / VECTORS_FILE).is_file()
+    parameters = (
+        config.figures.get("parameters") if has_vectors else None
+    )  # of those that were trained, not all are kept
+    if parameters is None:
+        parameters = count_parameters(folder / (VECTORS_FILE if has_vectors else MODEL_FILE))
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     can_resume = (folder / "checkpoint").is_dir()
     if json:
         about = {"kind": "run", "run": str(folder), "parameters": parameters, "can_resume": can_resume, "files": files}
         emit({**about, **config.model_dump(exclude={"format"})})
         return
-    print_facts(_run_facts(folder, config, parameters, files), title=str(folder))
+    try:
+        facts = list(_run_facts(folder, config, parameters, files))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder}/config.json has figures that cannot be told ({error}). Expected those that `malmoi train` wrote. "
+            "The file was changed by hand or damaged; restore it or train again."
+        ) from None
+    print_facts(facts, title=str(folder))
     parts = [(name, config.figures[name]) for name in ("valid", "test") if config.figures.get(name)]
     if parts:
         rows = [[name, number(p["bits_per_byte"], 4), number(p["perplexity"]), f"{p['tokens']:,}"] for name, p in parts]
@@ -71,6 +83,7 @@ def _run_facts(
     folder: Path, config: RunConfig, parameters: int | None, files: dict[str, int]
 ) -> Iterator[tuple[str, str]]:
     from malmoi.models.registry import RUNGS
+    from malmoi.training.vector_card import training_told
 
     rung = RUNGS.get(config.family)
     yield "family", f"{config.family}{f': {rung.summary}' if rung else ''}"
@@ -95,6 +108,10 @@ def _run_facts(
     if "steps" in figures:
         lasted = f"{figures['training_seconds']:,.0f} s"
         yield "training", f"{figures['steps']:,} steps, {figures['epochs']:g} epochs, {lasted}, seed {config.seed}"
+    elif VECTORS_FILE in files and "training_seconds" in figures:
+        yield "training", training_told(config)
+    if "promise" in figures:
+        yield "promise", figures["promise"]
     if config.versions:
         yield "made with", ", ".join(f"{name} {version}" for name, version in config.versions.items())
     if config.command:

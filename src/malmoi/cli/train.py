@@ -8,7 +8,7 @@ import inspect
 import shlex
 import types
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from cyclopts import App, Group, Parameter
 from pydantic_core import PydanticUndefined
@@ -19,6 +19,9 @@ from malmoi.models.config import Settings
 from malmoi.models.registry import RUNGS, Rung, find_rung
 from malmoi.text.sources import Unit
 from malmoi.training.settings import settings_of
+
+if TYPE_CHECKING:
+    from malmoi.runs import RunConfig
 
 PLANNED = {  # fields that malmoi.training.planner fills in when they are left out
     *("embed_dim", "hidden_size", "dropout_input", "dropout_hidden", "dropout_output"),
@@ -37,7 +40,7 @@ DEFAULTS = {  # of common options, where vectors differ: in words
     "vocab_size": "all words",
     "min_count": "5 in a large text",
     "budget": "epochs instead",
-    "epochs": "5; 25 for glove",
+    "epochs": "5 to 30 by size; 25 for glove",
 }
 TEXT, RUN, MODEL, TRAINING = (
     Group(name, sort_key=place) for place, name in enumerate(("Text", "Run", "Model", "Training"), start=1)
@@ -184,9 +187,11 @@ def _train(rung: str | None, text: Sequence[str], *, json: bool = False, resume:
 
 def _stopped(folder: str, reporter: ConsoleReporter, out: str | None) -> str:
     """What to say after Ctrl-C; `folder` is what Interrupted carries, and "" if nothing was saved just now."""
-    step = reporter.latest.step if reporter.latest else 0
+    step, epoch = (reporter.latest.step, reporter.latest.epoch) if reporter.latest else (0, None)
     if folder:
-        return f"Stopped at step {step:,}. Saved. Go on with: malmoi train --resume --out {shlex.quote(folder)}"
+        place = f" at step {step:,}" if epoch is None else f" after {epoch:.2f} epochs"
+        told = place if reporter.latest else ""  # stopped again before anything was reported
+        return f"Stopped{told}. Saved. Go on with: malmoi train --resume --out {shlex.quote(folder)}"
     if step:
         where = shlex.quote(out) if out else "the run's folder"
         return f"Stopped before the figures at the end were made. Go on with: malmoi train --resume --out {where}"
@@ -222,7 +227,7 @@ def _show(folder: str, json: bool) -> None:
     note(f'\nTry it:  malmoi next {place} "..."\n         malmoi generate {place}')
 
 
-def _show_vectors(folder: str, config: Any) -> None:
+def _show_vectors(folder: str, config: "RunConfig") -> None:
     figures = config.figures
     facts = [("run", folder), ("words", f"{figures['words']:,}"), ("parameters", f"{figures['parameters']:,}")]
     if "pairs" in figures:
@@ -231,6 +236,8 @@ def _show_vectors(folder: str, config: Any) -> None:
         facts.append(("kept of the matrix", f"{figures['share_of_squares']:.1%} of the sum of squares"))
     if "epochs" in figures:
         facts.append(("trained", f"{figures['epochs']:g} epochs, {duration(figures['training_seconds'])}"))
+    else:
+        facts.append(("counted in", duration(figures["training_seconds"])))
     if figures.get("losses"):
         facts.append(("loss", " → ".join(f"{loss:.4f}" for loss in (figures["losses"][0], figures["losses"][-1]))))
     if "words_per_second" in figures:

@@ -5,6 +5,7 @@ from pathlib import Path
 from malmoi.comparison.contenders import Contender
 from malmoi.comparison.overlap import RUN, Overlap
 from malmoi.language import Language as Language
+from malmoi.language import Teller as Sentences
 from malmoi.language import read_sentences
 
 SENTENCES = Path(__file__).with_name("texts.toml")
@@ -15,22 +16,19 @@ def texts() -> dict[str, dict[str, str]]:
     return read_sentences(SENTENCES)
 
 
-class Teller:
+class Teller(Sentences):
     """Says things in one language."""
 
     def __init__(self, language: Language) -> None:
-        self.language = language
-
-    def __call__(self, key: str, *values: object) -> str:
-        return texts()[key][self.language].format(*values)
+        super().__init__(language, SENTENCES)
 
     def idea(self, family: str, summary: str = "") -> str:
         """The idea of a rung ("" for a mixture) in one sentence; its summary where we have none."""
-        return self(f"idea_{family}") if f"idea_{family}" in texts() else f"{summary[:1].upper()}{summary[1:]}."
+        return self(f"idea_{family}") if self.has(f"idea_{family}") else f"{summary[:1].upper()}{summary[1:]}."
 
     def gain(self, family: str) -> str:
         """What a rung buys, in a few words."""
-        return self(f"gain_{family}") if f"gain_{family}" in texts() else ""
+        return self(f"gain_{family}") if self.has(f"gain_{family}") else ""
 
     def overlap(self, overlap: Overlap) -> str:
         shares = ["–" if share is None else f"{share:.1%}" for share in (overlap.lines, overlap.runs)]

@@ -6,6 +6,7 @@ from typing import Literal
 
 from malmoi.evaluation.vector_comparison import Score, VectorComparison, VectorDifference, Verdict
 from malmoi.language import Language, read_sentences
+from malmoi.language import Teller as Sentences
 
 SENTENCES = Path(__file__).with_name("vector_report.toml")
 NONE = "–"
@@ -18,14 +19,11 @@ def texts() -> dict[str, dict[str, str]]:
     return read_sentences(SENTENCES)
 
 
-class Teller:
+class Teller(Sentences):
     """Says things in one language."""
 
     def __init__(self, language: Language) -> None:
-        self.language = language
-
-    def __call__(self, key: str, *values: object) -> str:
-        return texts()[key][self.language].format(*values)
+        super().__init__(language, SENTENCES)
 
     def score(self, kind: Kind, value: float) -> str:
         """Spearman's rho with three digits, the share of analogies in per cent."""
@@ -67,7 +65,7 @@ class Teller:
 
     def setting(self, name: str) -> str:
         """What a setting is called."""
-        return self(f"setting_{name}") if f"setting_{name}" in texts() else name
+        return self(f"setting_{name}") if self.has(f"setting_{name}") else name
 
 
 def _signed(kind: Kind, value: float) -> str:

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -23,7 +23,7 @@ from jaxtyping import Float64, Int32, Int64, Integer
 from malmoi.errors import DataError
 from malmoi.files import atomic_file, default_cache_dir, release_pages
 from malmoi.text.slicing import count_units
-from malmoi.text.sources import Line, TextSource
+from malmoi.text.sources import Line, TextSource, batches
 
 _MAGIC = b"malmoi tokens 1\n"  # 16 bytes, so that ids of any width begin aligned
 _BATCH = (1024, 2**18)  # lines and characters handed to the tokenizer at once, whichever is reached first
@@ -194,7 +194,7 @@ def encode_to_disk(
     dtype, table = _dtype(tokenizer.vocab_size), _BlockTable()
     with atomic_file(path, advice="set MALMOI_CACHE to a folder on another disk") as file:
         file.write(_MAGIC)
-        for batch in _batches(source.lines(count_read)):
+        for batch in batches(source.lines(count_read), *_BATCH):
             ids, lines = _encode(batch, tokenizer)
             file.write(ids.astype(dtype).tobytes())
             table.add(_blocks(lines))
@@ -262,19 +262,6 @@ def split_token_file(
         return TokenView(tokens.ids, _counts(table[is_chosen]), ranges)
 
     return part(~held_out), part(held_out)
-
-
-def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    n_characters = 0
-    for line in lines:
-        batch.append(line)
-        n_characters += len(line.text)
-        if len(batch) == _BATCH[0] or n_characters >= _BATCH[1]:
-            yield batch
-            batch, n_characters = [], 0
-    if batch:
-        yield batch
 
 
 def _encode(

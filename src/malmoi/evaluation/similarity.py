@@ -75,15 +75,23 @@ def evaluate_similarity(
     Raises:
         DataError: If so few pairs are covered, or so alike, that they have no order.
     """
+    advice = "Evaluate vectors of the language of the set, trained on more text."
     found = nearness(vectors, similarity, lower=lower)
-    people = similarity.scores[found.covered]
+    return judged(similarity, found, n_resamples=n_resamples, seed=seed, advice=advice)
+
+
+def judged(similarity: SimilaritySet, found: Nearness, *, n_resamples: int, seed: int, advice: str) -> SimilarityResult:
+    """Compare what was found with what people said.
+
+    Raises:
+        DataError: If so few pairs are covered, or so alike, that they have no order; it ends with the advice.
+    """
+    people, n = similarity.scores[found.covered], len(found.covered)
     rho = spearman(people, found.cosines)
-    n = len(found.covered)
     if np.isnan(rho):
         raise DataError(
-            f"{n} of the {len(similarity):,} pairs of {similarity.name} are covered by the vectors; the first missing word is "
-            f"{(found.missing or ['(none)'])[0][:60]!r}. Expected two or more that can be put in order. Evaluate vectors of "
-            "the language of the set, trained on more text."
+            f"{n} of the {len(similarity):,} pairs of {similarity.name} are covered; the first missing word is "
+            f"{(found.missing or ['(none)'])[0][:60]!r}. Expected two or more that can be put in order. {advice}"
         )
     low, high = interval(resampled_correlations(people, [found.cosines], n_resamples, seed)[0], n)
     return SimilarityResult(

@@ -2,19 +2,14 @@
 
 from pathlib import Path
 
-from malmoi.language import Language, read_sentences
+from malmoi.language import Language
+from malmoi.language import Teller as Sentences
 
 SENTENCES = Path(__file__).with_name("texts.toml")
 
 
-class Teller:
+class Teller(Sentences):
     """Says things in one language."""
 
     def __init__(self, language: Language, sentences: Path = SENTENCES) -> None:
-        self.language, self.sentences = language, sentences
-
-    def __call__(self, key: str, *values: object) -> str:
-        return read_sentences(self.sentences)[key][self.language].format(*values)
-
-    def has(self, key: str) -> bool:
-        return key in read_sentences(self.sentences)
+        super().__init__(language, sentences)

@@ -18,6 +18,7 @@ from malmoi.explain.word2vec_moment import Network, Word
 from malmoi.models.config import Word2VecConfig
 from malmoi.models.ngram.counting import Store
 from malmoi.models.phrases import Phrases
+from malmoi.models.word2vec.options import RATES
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 from malmoi.runs import Arrays, RunConfig, checked, read_arrays
 from malmoi.text.slicing import to_nfc
@@ -26,7 +27,6 @@ from malmoi.text.wording import Wording
 from malmoi.vectors.storage import load_vectors
 
 MOST_WORDS = 200_000
-RATES = {"skip-gram": 0.025, "cbow": 0.05}  # first learning rate, where a run was not told one
 
 
 def read_network(folder: Path, config: RunConfig) -> Network:
@@ -59,6 +59,11 @@ def read_network(folder: Path, config: RunConfig) -> Network:
         inputs = np.concatenate([inputs, arrays["subwords"]])
         pieces = Pieces(found.starts, found.rows)
     rate = config.training.get("learning_rate") or RATES[model.method]
+    if not isinstance(rate, int | float) or not 0 < rate < np.inf:
+        raise RunError(
+            f"{folder}/config.json has the learning rate {rate!r}. Expected a number above 0. The file was changed by hand or "
+            "damaged; restore it, or train again."
+        )
     matrices = inputs, arrays["outputs"]
     return Network(str(folder), model, vectors.words, arrays["counts"], *matrices, float(rate), pieces, spelling)
 

@@ -114,6 +114,9 @@ def import_run(
     path, out = Path(path), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} exists already and is not empty; nothing in it was changed. Choose another --out.")
+    if not path.is_file():
+        what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
+        raise DataError(f"{what}. Expected an ARPA file or a file of word vectors. Check the name.")
     if holds_vectors(path):
         if tokenizer_from is not None:
             raise ConfigError(

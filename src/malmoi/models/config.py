@@ -301,3 +301,17 @@ class Word2VecConfig(VectorConfig):
         description="share vectors of pieces of words, so that unseen words have one: fastText's, or jamo for Korean",
     )
     subword_buckets: int = Field(200_000, ge=1, le=10_000_000, description="vectors that all pieces of words share")
+
+    @model_validator(mode="after")
+    def the_vectors_that_are_kept_exist(self) -> "Word2VecConfig":
+        if self.keep != "input" and self.objective == "hierarchical":
+            raise ConfigError(
+                f"keep={self.keep!r} needs a vector of each word as an answer, and objective='hierarchical' has vectors for "
+                "the nodes of its tree in their place. Leave --keep out, or choose another --objective."
+            )
+        if self.subwords != "none" and self.keep != "input":
+            raise ConfigError(
+                f"keep={self.keep!r} does not go with subwords={self.subwords!r}: pieces of words have input vectors alone, so "
+                "unseen words could not be compared with the others. Leave --keep out, or --subwords."
+            )
+        return self

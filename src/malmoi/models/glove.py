@@ -136,7 +136,8 @@ def train_glove(
         counts: How often each word (row) stands near each word (column), as `cooccurrence.count_pairs` gives them; the paper
             counts with harmonic weights.
         n_threads: As many as there are cores if left out; the result does not depend on it.
-        seconds: Stop when so much time was spent, in the middle of an epoch if need be; None: after n_epochs.
+        seconds: Stop before so much time is spent, in the middle of an epoch if need be, but not before a round of blocks; what
+            calls before a resume took is counted. None: after n_epochs.
         resume: A state that `checkpoint` was given, with the same counts and settings: the result is the same, to the byte, as
             if training had never stopped. It is changed.
         checkpoint: Given the state, to keep it, about every `checkpoint_seconds` and when training is interrupted.
@@ -146,34 +147,30 @@ def train_glove(
         DataError: If the matrix is not square, holds no pair, or a count that is negative, NaN or infinite.
         TrainingError: If the loss stops being a number.
     """
-    settings = settings or GloVeSettings()
+    settings, saved = settings or GloVeSettings(), time.monotonic()
     _check(counts)
+    model = resume or _first_model(counts.shape[0], settings)
+    began, reached = saved - model.seconds, (len(model.losses), model.turns)
     pairs, block_starts = _pairs(counts, settings)
-    if resume is None:
-        rng = np.random.default_rng(settings.seed)
-        centres, contexts = (_first_values(counts.shape[0], settings.embed_dim, rng) for _ in range(2))
-        resume = GloVe(centres, contexts)
-    model, began = resume, time.monotonic() - resume.seconds
-    reached, saved = (len(model.losses), model.turns), time.monotonic()
 
     def work(epoch: int, number: int, is_replay: bool) -> float:
         mine = pairs[block_starts[number] : block_starts[number + 1]]
         # A seed of its own for each block and epoch: which thread comes first does not matter.
         seed = np.random.SeedSequence([settings.seed, epoch, number]).generate_state(1, np.uint64)[0]
         _shuffle(mine, seed | np.uint64(1))
-        return (
-            0.0
-            if is_replay
-            else float(_descend(mine, model.centres, model.contexts, np.float32(settings.learning_rate)))
-        )
+        if is_replay:
+            return 0.0
+        return float(_descend(mine, model.centres, model.contexts, np.float32(settings.learning_rate)))
 
     with ThreadPoolExecutor(n_threads or os.cpu_count() or 1) as pool:
         for epoch, place, blocks in _rounds(settings):
+            round_began = time.monotonic()
             is_replay = (epoch, place) < reached  # in a resumed run: the pairs are put in order again, and that is all
             total, stopped = _all_done([pool.submit(work, epoch, number, is_replay) for number in blocks])
             if not is_replay:
                 _advance(model, total, len(pairs), settings.learning_rate)
-                model.seconds = time.monotonic() - began
+                now = time.monotonic()
+                model.seconds, lasted = now - began, now - round_began
                 n_pairs = sum(int(block_starts[number + 1] - block_starts[number]) for number in blocks)
                 try:
                     if progress is not None and stopped is None:
@@ -185,8 +182,8 @@ def train_glove(
                     saved = time.monotonic()
             if stopped is not None:
                 raise stopped
-            if seconds is not None and model.seconds >= seconds and not is_replay:
-                break
+            if not is_replay and seconds is not None and model.seconds + lasted > seconds:
+                break  # one more round would take too long
     return model
 
 
@@ -234,10 +231,17 @@ def _check(counts: csr_matrix) -> None:
         raise DataError("No pair was counted, so there is nothing to learn. Give counts with a number above 0.")
 
 
-def _first_values(n_words: int, embed_dim: int, rng: np.random.Generator) -> Side:
-    vectors = (rng.random((n_words, embed_dim), np.float32) - np.float32(0.5)) / np.float32(embed_dim)
-    biases = (rng.random(n_words, np.float32) - np.float32(0.5)) / np.float32(embed_dim)
-    return Side(vectors, biases, np.ones_like(vectors), np.ones_like(biases))
+def _first_model(n_words: int, settings: GloVeSettings) -> GloVe:
+    rng = np.random.default_rng(settings.seed)
+
+    def first_values(*shape: int) -> NDArray[np.float32]:
+        return (rng.random(shape, np.float32) - np.float32(0.5)) / np.float32(settings.embed_dim)
+
+    def side() -> Side:
+        vectors, biases = first_values(n_words, settings.embed_dim), first_values(n_words)
+        return Side(vectors, biases, np.ones_like(vectors), np.ones_like(biases))
+
+    return GloVe(side(), side())
 
 
 def _pairs(counts: csr_matrix, settings: GloVeSettings) -> tuple[NDArray[Any], NDArray[np.int64]]:

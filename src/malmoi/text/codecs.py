@@ -53,6 +53,9 @@ class Codec(ABC):
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids that are in the vocabulary; EOS is a line break, PAD and BOS are nothing."""
 
+    def release(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of tables that can be made again."""
+
 
 def make_codec(vocabulary: Vocabulary) -> Codec:
     if vocabulary.kind == "word":
@@ -72,10 +75,17 @@ class WordCodec(Codec):
     ) -> None:
         """Take what makes words (or morphemes) of lines, what makes a line of words, and whether `cut` is str.split."""
         self._pieces = vocabulary.pieces
-        self._ids = {piece: token_id for token_id, piece in enumerate(vocabulary.pieces) if token_id > EOS}
         self._cut = cut
         self._join = join
         self._is_white_space = is_white_space
+
+    def release(self) -> None:
+        for name in ("_ids", "_table"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {piece: token_id for token_id, piece in enumerate(self._pieces) if token_id > EOS}
 
     @cached_property
     def _table(self) -> "WordTable":

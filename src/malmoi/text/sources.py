@@ -178,3 +178,17 @@ class TextSource:
 
     def _refuse_blank(self, problem: str) -> NoReturn:
         raise DataError(f"{self.describe()} {problem}. Expected at least one line of text. Name another file.")
+
+
+def batches(lines: Iterable[Line], most_lines: int, most_characters: int) -> Iterator[list[Line]]:
+    """The lines again, some together: a batch is full at so many lines or characters, whichever is reached first."""
+    batch: list[Line] = []
+    n_characters = 0
+    for line in lines:
+        batch.append(line)
+        n_characters += len(line.text)
+        if len(batch) == most_lines or n_characters >= most_characters:
+            yield batch
+            batch, n_characters = [], 0
+    if batch:
+        yield batch

@@ -199,6 +199,10 @@ class Tokenizer:
                 "whole and unchanged. Copy the run again, or train its tokenizer again."
             ) from error
 
+    def release(self) -> None:
+        """Let go of the tables that make encoding quick, 200 bytes a word; they are made again when they are needed."""
+        self._codec.release()
+
     def fingerprint(self) -> str:
         """SHA-256 of what `save` writes, in hexadecimal: the same for tokenizers that give the same ids and figures."""
         return self._fingerprint

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from malmoi.errors import ConfigError, DataError
 from malmoi.text.slicing import to_nfc
-from malmoi.text.sources import Line, TextSource
+from malmoi.text.sources import Line, TextSource, batches
 
 BATCH = (1024, 1 << 16)  # lines and characters reworded at once, whichever is reached first
 UNKNOWN = "<unk>"
@@ -107,7 +107,7 @@ class WordedSource(TextSource):
             DataError: As `TextSource.lines`, and if the text holds no word at all.
         """
         has_words = False
-        for batch in _batches(self.source.lines(on_read)):
+        for batch in batches(self.source.lines(on_read), *BATCH):
             texts = self.wording.lines([line.text for line in batch])
             has_words = has_words or any(map(str.strip, texts))
             yield from (Line(text, line.starts_document) for text, line in zip(texts, batch, strict=True))
@@ -175,16 +175,3 @@ def _words_alone(text: str) -> str:
         text = underscores.sub(" ", text)
     text = signs.sub(" ", text)
     return text.replace(_PLACE, UNKNOWN) if has_unknown else text
-
-
-def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
-    batch: list[Line] = []
-    n_characters = 0
-    for line in lines:
-        batch.append(line)
-        n_characters += len(line.text)
-        if len(batch) == BATCH[0] or n_characters >= BATCH[1]:
-            yield batch
-            batch, n_characters = [], 0
-    if batch:
-        yield batch

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from malmoi.errors import DataError
 from malmoi.evaluation.similarity import (
     RESAMPLES,
     Nearness,
     SimilarityResult,
-    interval,
+    judged,
     nearness,
-    resampled_correlations,
-    spearman,
 )
 from malmoi.evaluation.vector_sets import SimilaritySet
 
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from malmoi.vectors import Vectors
 
 COSINE = "cosine"
+_judged = partial(judged, advice="Give a set of English nouns or verbs.")
 
 
 class SetComparison(NamedTuple):
@@ -51,7 +49,7 @@ def evaluate_thesaurus(
         DataError: If so few pairs are covered, or so alike, that they have no order.
     """
     found = thesaurus_nearness(thesaurus, similarity, measure)
-    return _result(similarity, found, n_resamples=n_resamples, seed=seed)
+    return _judged(similarity, found, n_resamples=n_resamples, seed=seed)
 
 
 def compare_on_set(
@@ -85,12 +83,12 @@ def compare_on_set(
         found[measure] = thesaurus_nearness(thesaurus, similarity, measure, report)
     if vectors is not None:
         found[COSINE] = nearness(vectors, similarity)
-    own = {name: _result(similarity, near, n_resamples=n_resamples, seed=seed) for name, near in found.items()}
+    own = {name: _judged(similarity, near, n_resamples=n_resamples, seed=seed) for name, near in found.items()}
     if vectors is None:
         return SetComparison(own, {})
     both = np.intersect1d(found[measures[0]].covered, found[COSINE].covered)
     common = {
-        name: _result(similarity, _only(near, both), n_resamples=n_resamples, seed=seed) for name, near in found.items()
+        name: _judged(similarity, _only(near, both), n_resamples=n_resamples, seed=seed) for name, near in found.items()
     }
     return SetComparison(own, common)
 
@@ -122,18 +120,3 @@ def _report(progress: Callable[[int, int], None], begun: int, steps: int, done: 
 def _only(found: Nearness, pairs: np.ndarray) -> Nearness:
     values: Float64[np.ndarray, " pairs"] = found.cosines[np.isin(found.covered, pairs)]
     return found._replace(covered=pairs, cosines=values)
-
-
-def _result(similarity: SimilaritySet, found: Nearness, *, n_resamples: int, seed: int) -> SimilarityResult:
-    people, n = similarity.scores[found.covered], len(found.covered)
-    rho = spearman(people, found.cosines)
-    if np.isnan(rho):
-        raise DataError(
-            f"{n} of the {len(similarity):,} pairs of {similarity.name} are covered; the first missing word is "
-            f"{(found.missing or ['(none)'])[0][:60]!r}. Expected two or more that can be put in order. Give a set of English "
-            "nouns or verbs."
-        )
-    low, high = interval(resampled_correlations(people, [found.cosines], n_resamples, seed)[0], n)
-    return SimilarityResult(
-        similarity.name, rho, low, high, len(similarity), n, found.n_composed, found.n_lowered, found.missing
-    )

@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-from malmoi.language import Language, read_sentences
+from malmoi.language import Language
+from malmoi.language import Teller as Sentences
 
 SENTENCES = Path(__file__).with_name("texts.toml")
 
 
-class Teller:
+class Teller(Sentences):
     """Says things in one language."""
 
     def __init__(self, language: Language) -> None:
-        self.language = language
-
-    def __call__(self, key: str, *values: object) -> str:
-        return read_sentences(SENTENCES)[key][self.language].format(*values)
+        super().__init__(language, SENTENCES)
 
 
 def figure(value: float | None, digits: int = 4) -> str:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.errors import ConfigError
+from malmoi.errors import ConfigError, RunError
 from malmoi.models.registry import Rung
 from malmoi.runs import Arrays, RunConfig, read_arrays, read_config, run_path
 from malmoi.text.tokenizers import Tokenizer
+from malmoi.text.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
+    from malmoi.models.phrases import Phrases
     from malmoi.vectors import Vectors
 
 
@@ -53,13 +55,15 @@ class Earlier:
         config: RunConfig = read_config(folder)
         if config.family != rung.name:
             return cls(source, vectors)
-        if config.model["objective"] == "hierarchical":
+        model: Any = rung.config.parse(config.model)
+        if model.objective == "hierarchical":
             raise ConfigError(
                 f"{folder} was trained with hierarchical softmax, whose output vectors belong to the old tree of words. "
                 "Expected a run with negative sampling or the full softmax. Train on both texts together instead."
             )
         arrays = read_arrays(folder / "model.safetensors")
-        return cls(source, vectors, folder, dict(config.model), Tokenizer.load(folder), arrays)
+        _check_shapes(arrays, model, vectors, folder)
+        return cls(source, vectors, folder, model.model_dump(), Tokenizer.load(folder), arrays)
 
     @property
     def kind(self) -> str:
@@ -81,6 +85,11 @@ class Earlier:
                     f"{name}={options[name]} does not fit the vectors to go on from, {self.source}, which have {earlier}. "
                     f"Leave --{name.replace('_', '-')} out."
                 )
+        if self.model and options["objective"] == "hierarchical":
+            raise ConfigError(
+                f"objective=hierarchical does not fit the vectors to go on from, {self.source}: a tree of the new text has no "
+                f"place for their output vectors. Leave --objective out, which goes on with {kept['objective']}."
+            )
         if not self.model and options.get("subwords", "none") != "none":
             raise ConfigError(
                 f"{self.source} holds vectors of whole words, from which vectors of their pieces cannot be told. Leave "
@@ -90,11 +99,11 @@ class Earlier:
 
     def grown(self, tokenizer: Tokenizer) -> Tokenizer:
         """The vocabulary of the earlier run, and after it the words of the new text that it lacks."""
-        if self.tokenizer is None:
+        if self.tokenizer is None or tokenizer.fingerprint() == self.tokenizer.fingerprint():
             return tokenizer
         return self.tokenizer.grown(tokenizer)
 
-    def phrases(self, vocab_size: int) -> Any:
+    def phrases(self, vocab_size: int) -> "Phrases | None":
         """The joined words of the earlier run, in a vocabulary that has grown to this size; None if it joined none."""
         path = None if self.folder is None else self.folder / "phrases.json"
         if path is None or not path.is_file():
@@ -105,7 +114,8 @@ class Earlier:
 
     def fill(self, words: list[str], inputs: NDArray[np.float32], outputs: NDArray[np.float32]) -> int:
         """Put the earlier rows into new matrices (V + buckets, D) and (V, D); how many words were found again."""
-        pairs = [(i, self.vectors.ids[word]) for i, word in enumerate(words) if word in self.vectors.ids]
+        known, n_special = self.vectors.ids, len(SPECIALS)  # which are no words, whatever a file calls its own
+        pairs = [(i, known[word]) for i, word in enumerate(words[n_special:], n_special) if word in known]
         new, old = np.array(pairs, np.int64).reshape(-1, 2).T
         inputs[new] = self.arrays["inputs"][old] if "inputs" in self.arrays else self.vectors.rows(old)
         if "outputs" in self.arrays:
@@ -122,6 +132,21 @@ class Earlier:
                 place = self.vectors.ids.get(word)
                 before[i] = 0 if place is None else self.arrays["counts"][place]
         return before
+
+
+def _check_shapes(arrays: Arrays, model: Any, vectors: "Vectors", folder: Path) -> None:
+    """Refuse matrices that are not of one run with the vectors and the options."""
+    n_words, buckets = len(vectors), 0 if model.subwords == "none" else model.subword_buckets
+    shapes = {"counts": (n_words,), "inputs": (n_words, vectors.dim), "outputs": (n_words, vectors.dim)}
+    shapes["subwords"] = (buckets, vectors.dim)
+    needed = {"counts", "outputs"} | ({"inputs", "subwords"} if buckets else set())
+    for name, shape in shapes.items():
+        got = arrays[name].shape if name in arrays else None
+        if got != shape and (got is not None or name in needed):
+            raise RunError(
+                f"{folder}/model.safetensors: {name} has the shape {got}, and {shape} was expected, as config.json and the "
+                "vectors say. The files are not of one run; copy the whole folder again."
+            )
 
 
 def _is_run(source: str) -> bool:

@@ -4,20 +4,7 @@ Only tokens that are words can begin so; every other row keeps its random start,
 
 Vectors come in any size, depending on what made them, so their rows are multiplied by one number for all: their directions and
 proportions stay, and the size is the one at which they are worth most. Too small, and the first updates wipe out what they
-know; too large, and the softmax that shares them is too sure of itself to learn. Perplexity on the validation text of PTB after
-500 (nnlm) and 300 (lstm) updates, width 128, seed 0, with skip-gram vectors of PTB's own training text:
-
-    root mean square of the numbers       nnlm    lstm
-    random rows, 0.029                     286     464
-    vectors at 0.029                       267     452
-    vectors at 0.058                       243
-    vectors at 0.21 (as they are)          200     289
-    vectors at 0.42                        213
-    vectors at 0.21, dealt to wrong words  288
-
-The last line shows that it is the vectors that help, and not their size. With seed 1 the first line is 285 and 452, the fourth
-200 and 290; with vectors of English novels, which lack three words in ten, the fourth is 254 and 378; after 2,000 updates of
-the nnlm, 0.9 epochs, the two are 179 and 152.
+know; too large, and the softmax that shares them is too sure of itself to learn. docs/log.md has the figures.
 
 Shapes: V vocab_size, E embed_dim, C tokens that have a vector.
 """
@@ -130,7 +117,7 @@ def _words(tokenizer: "Tokenizer") -> dict[int, list[str]]:
         texts = [surface.decode(errors="replace") for surface in tokenizer.token_bytes()]
         names = [text[1:] if text.startswith(" ") else "" for text in texts]
     else:
-        from malmoi.training.vectors import word_names
+        from malmoi.training.vector_texts import word_names
 
         names = word_names(tokenizer)
     found: dict[int, list[str]] = {}

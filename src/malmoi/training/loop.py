@@ -5,11 +5,7 @@ have made: with the same thread count, a run planned in steps ends in the same b
 """
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +23,12 @@ from malmoi.training.objectives import detached, next_token_loss, window_nll
 from malmoi.training.optimisers import Optimiser
 from malmoi.training.progress import EvaluationReport, Interrupted, Reporter, StepReport
 from malmoi.training.settings import TrainingSettings
+from malmoi.training.stopping import stop_requests
 
 VALIDATION_STREAMS, VALIDATION_WINDOW = 32, 128
 RUNNING_MEAN = 0.02  # weight of the newest update in the loss and speed that are shown
 EVALUATION_SPACING = 40  # by the clock, training takes at least so many times as long as the evaluations between it
 SHORTEST_EARLY_DESCENT = 0.1  # of the run: what a descent that a plateau brings forward takes at least
-
-
-@contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that training stops between two updates. A second Ctrl-C stops at once."""
-    requested = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield requested
-        return
-
-    def request(signum: int, frame: object) -> None:
-        if requested.is_set():
-            raise KeyboardInterrupt
-        requested.set()
-
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield requested
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
@@ -122,7 +98,7 @@ class Trainer:
         last_save = time.monotonic()
         evaluated_at = self.progress.step
         try:
-            with _stop_requests() as stop:
+            with stop_requests() as stop:
                 if not self.progress.step:
                     self._save()  # from here on there is something to resume
                 while self.fraction < 1 and not self._is_hopeless():

@@ -20,6 +20,7 @@ from malmoi.training.progress import Reporter
 from malmoi.training.request import Request, parse_budget, read_request
 from malmoi.training.settings import TrainingSettings
 from malmoi.training.texts import describe_tokenizer, encode, prepare, recorded_source, versions
+from malmoi.training.vector_job import STATE as VECTOR_STATE
 from malmoi.training.vectors import resume_vectors, train_vectors
 
 FINAL_SHARE = 0.01  # of a budget: kept back for writing files and for what was not foreseen
@@ -292,7 +293,7 @@ def _new_folder(asked: Request, rung: Rung) -> Path:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             go_on = (
                 f" Go on with it: malmoi train --resume --out {shlex.quote(str(folder))}"
-                if has_checkpoint(folder)
+                if has_checkpoint(folder) or (folder / VECTOR_STATE).is_file()
                 else ""
             )
             raise RunError(

@@ -58,7 +58,7 @@ class CountingSettings(Settings):
 
 
 class PairCountingSettings(Settings):
-    """How pairs of words are counted; none of it changes the result."""
+    """How pairs of words are counted; of all this, only the seed can change the result, where SVD draws at random."""
 
     memory: str = Field("2GB", pattern=SIZE, description="what counting may use; beyond it, arrays lie in files")
     threads: PositiveInt | None = Field(None, description="processor cores to use; all of them if left out")

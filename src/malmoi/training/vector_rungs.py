@@ -3,113 +3,38 @@
 Shapes: V token ids, W of them words that got a vector, D embed_dim.
 """
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.files import write_bytes
-from malmoi.models.config import CooccurrenceConfig, GloVeConfig, PairSettings, Word2VecConfig
-from malmoi.models.registry import Rung
-from malmoi.runs import Arrays, RunConfig, read_arrays, write_arrays, write_config
-from malmoi.text.tokenizers import Tokenizer
+from malmoi.errors import DataError
+from malmoi.models.config import CooccurrenceConfig, GloVeConfig, Word2VecConfig
 from malmoi.text.vocabulary import SPECIALS
-from malmoi.training.checkpoint import FOLDER as CHECKPOINT
-from malmoi.training.earlier_vectors import Earlier
-from malmoi.training.progress import Reporter, StepReport
-from malmoi.training.settings import parse_size, settings_of
+from malmoi.training.progress import StepReport
+from malmoi.training.settings import parse_size
+from malmoi.training.vector_job import Job, Made
 
-MODEL, STATE, PHRASES = "model.safetensors", "state.safetensors", "phrases.json"
-EPOCHS = {"word2vec": 5, "glove": 25}
-MOST_EPOCHS = {
-    "word2vec": 50,
-    "glove": 100,
-}  # by the clock: reading a text still more often brings nothing (docs/log.md)
-RATES = {"skip-gram": 0.025, "cbow": 0.05}
+if TYPE_CHECKING:
+    from malmoi.models.cooccurrence import Cooccurrence
+    from malmoi.models.ngram.counting import Store
+    from malmoi.models.word2vec import Progress, Trained
+    from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
+
 BYTES_PER_TOKEN, BYTES_PER_CELL = 4, 12
 
 
-@dataclass
-class Job:
-    """One training of vectors."""
-
-    folder: Path
-    rung: Rung
-    model: Any  # the rung's config
-    config: RunConfig
-    tokenizer: Tokenizer
-    tokens: Any  # a TokenStream; words that belong together are joined
-    counts: NDArray[np.int64]  # (V,)
-    words: list[str]  # (V,)
-    phrases: Any  # models.phrases.Phrases, or None
-    earlier: Earlier | None  # what training goes on from
-    seconds: float | None  # left by the clock
-    reporter: Reporter
-
-    @property
-    def settings(self) -> Any:
-        """How it is trained, a class of training.settings."""
-        training = {
-            key: value for key, value in self.config.training.items() if key not in ("epochs", "budget_seconds")
-        }
-        return settings_of(self.rung).parse(training)
-
-    @property
-    def epochs(self) -> int:
-        """Times that the text is read, at most."""
-        asked = self.config.training["epochs"]
-        if asked is not None:
-            return int(asked)
-        return EPOCHS[self.rung.name] if self.seconds is None else MOST_EPOCHS[self.rung.name]
-
-    @property
-    def n_threads(self) -> int:
-        return self.settings.threads or os.cpu_count() or 1
-
-    def begin_folder(self) -> None:
-        """Write what a resumed run is read from; until then, nothing stands in the folder."""
-        if (self.folder / "config.json").is_file():
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save(self.folder)
-        if self.phrases is not None:
-            write_bytes(self.folder / PHRASES, self.phrases.to_json().encode())
-        write_config(self.folder, self.config)
-
-    def save_state(self, arrays: Arrays) -> None:
-        self.begin_folder()
-        write_arrays(self.folder / CHECKPOINT / STATE, arrays)
-
-    def saved_state(self) -> Arrays | None:
-        path = self.folder / CHECKPOINT / STATE
-        return read_arrays(path) if path.is_file() else None
-
-
-class Made(NamedTuple):
-    """What a rung has made of a text."""
-
-    token_ids: NDArray[np.int64]  # (W,), most frequent first
-    counts: NDArray[np.int64]  # (W,)
-    vectors: Arrays  # as malmoi.vectors.storage has them
-    model: Arrays  # what else is needed to go on, and to explain
-    figures: dict[str, Any]
-    metrics: list[dict[str, Any]]
-
-
-def _count_pairs(job: Job, store: Any) -> Any:
+def _count_pairs(job: Job, store: "Store") -> "Cooccurrence":
     from malmoi.models.cooccurrence import count_pairs
 
-    pairs: Any = PairSettings(**{name: getattr(job.model, name) for name in PairSettings.model_fields})
-    job.reporter.stage(f"counting pairs of words at most {pairs.window} places apart")
+    job.reporter.stage(f"counting pairs of words at most {job.model.window} places apart")
     found = count_pairs(
         job.tokens,
         len(job.words),
-        pairs,
+        job.model,
         memory=parse_size(job.settings.memory),
         n_threads=job.n_threads,
         store=store,
@@ -119,7 +44,7 @@ def _count_pairs(job: Job, store: Any) -> Any:
     return found
 
 
-def _store(job: Job) -> Any:
+def _store(job: Job) -> AbstractContextManager["Store"]:
     """Where counts lie: in memory, or in files if that is too small for them."""
     from malmoi.models.ngram.counting import open_store
 
@@ -136,15 +61,20 @@ def learn_cooccurrence(job: Job) -> Made:
     model: CooccurrenceConfig = job.model
     with _store(job) as store:
         found = _count_pairs(job, store)
-        matrix = found.counts.astype(np.float32)
-        if model.association == "pmi":
-            matrix = pmi(found.counts, smoothing=model.smoothing)
-        elif model.association == "ppmi":
-            matrix = ppmi(found.counts, smoothing=model.smoothing, shift=model.shift)
+        if model.association == "counts":
+            matrix = found.counts.astype(np.float32)  # a copy: the counts may lie in a file that goes
+        elif model.association == "pmi":
+            matrix = pmi(found.counts, smoothing=model.smoothing, dtype=np.float32)
+        else:
+            matrix = ppmi(found.counts, smoothing=model.smoothing, shift=model.shift, dtype=np.float32)
         n_pairs = int(found.counts.nnz)
+    if not matrix.nnz:
+        raise DataError(
+            f"After association={model.association!r} with shift={model.shift:g} every number is 0, so words have no vectors. "
+            "Expected some above 0. Lower --shift, or give more text."
+        )
     figures: dict[str, Any] = {"pairs": n_pairs, "cells": int(matrix.nnz)}
     if model.reduction == "none":
-        matrix = matrix.astype(np.float32)
         vectors = {
             "indptr": matrix.indptr.astype(np.int64),
             "indices": matrix.indices.astype(np.int32),
@@ -159,9 +89,8 @@ def learn_cooccurrence(job: Job) -> Made:
         factors = randomised_svd(matrix, model.embed_dim, seed=job.settings.seed, n_threads=job.n_threads)
     rows = np.ascontiguousarray(factors.vectors(model.power), np.float32)
     whole = float((matrix.data.astype(np.float64) ** 2).sum())
-    figures["share_of_squares"] = (
-        float((factors.values.astype(np.float64) ** 2).sum()) / whole
-    )  # that the directions keep
+    kept = float((factors.values.astype(np.float64) ** 2).sum())
+    figures["share_of_squares"] = kept / whole  # that the directions keep
     figures["parameters"] = rows.size
     arrays = {"singular_values": factors.values.astype(np.float32)}
     return Made(found.token_ids, found.frequencies, {"matrix": rows}, arrays, figures, [])
@@ -216,8 +145,8 @@ def learn_glove(job: Job) -> Made:
 
 def learn_word2vec(job: Job) -> Made:
     """Learn from guessing words and their neighbours."""
-    from malmoi.models.word2vec import Word2VecOptions, train
-    from malmoi.models.word2vec.state import State
+    from malmoi.models.word2vec import State, Word2VecOptions, train
+    from malmoi.models.word2vec.options import RATES
     from malmoi.models.word2vec.training import PROMISES
 
     model: Word2VecConfig = job.model
@@ -233,7 +162,7 @@ def learn_word2vec(job: Job) -> Made:
     )
     state = job.saved_state()
 
-    def tell(reached: Any) -> None:
+    def tell(reached: "Progress") -> None:
         place, done = reached.tokens / len(job.tokens), reached.tokens / reached.total
         if job.seconds is not None:
             done = max(done, 1 - reached.seconds_left / job.seconds)
@@ -241,6 +170,10 @@ def learn_word2vec(job: Job) -> Made:
         job.reporter.trained(StepReport(reached.tokens, done, reached.loss, speed, left, reached.learning_rate, place))
 
     job.reporter.stage(f"{settings.mode} mode: {PROMISES[settings.mode]}")
+    if job.seconds is None:
+        job.reporter.stage(f"reading the text {job.epochs} times: {job.epochs * len(job.tokens):,} tokens (--epochs)")
+    counts = job.counts if job.before is None else job.counts + job.before
+    token_ids = by_frequency(counts)  # made now: later the matrices take all the room
     trained = train(
         job.tokens,
         job.counts,
@@ -256,33 +189,36 @@ def learn_word2vec(job: Job) -> Made:
         checkpoint_seconds=settings.checkpoint_seconds,
         resume=None if state is None else State.from_arrays(state),
     )
+    return _made(job, trained, counts, token_ids)
+
+
+def _made(job: Job, trained: "Trained", counts: NDArray[np.int64], token_ids: NDArray[np.int64]) -> Made:
+    """What is kept of word2vec's matrices: the rows of words."""
+    told = trained.figures
     figures = {
         "parameters": trained.inputs.size + trained.outputs.size,
-        "epochs": round(trained.figures.epochs, 3),
+        "epochs": round(told.epochs, 3),
         "losses": trained.losses,
-        "words_per_second": round(trained.figures.words_per_second),
-        "training_seconds": trained.figures.seconds,
-        "mode": trained.figures.mode,
-        "promise": trained.figures.promise,
-        "threads": trained.figures.n_threads,
+        "words_per_second": round(told.words_per_second),
+        "training_seconds": told.seconds,
+        "mode": told.mode,
+        "promise": told.promise,
+        "threads": told.n_threads,
     }
-    metrics = [
-        {"epoch": i, "loss": loss, "pairs": n}
-        for i, (loss, n) in enumerate(zip(trained.losses, trained.figures.pairs, strict=True), 1)
-    ]
-    counts = job.counts if job.earlier is None else job.counts + job.earlier.counts(job.words)
-    token_ids = by_frequency(counts)
+    epochs = enumerate(zip(trained.losses, told.pairs, strict=True), 1)
+    metrics = [{"epoch": i, "loss": loss, "pairs": n} for i, (loss, n) in epochs]
     rows = _chooser(token_ids)
-    is_tree = model.objective == "hierarchical"  # its rows are those of inner nodes, one fewer than words
+    is_tree = job.model.objective == "hierarchical"  # its rows are those of inner nodes, one fewer than words
     arrays = {"outputs": trained.outputs[: len(token_ids) - 1] if is_tree else rows(trained.outputs)}
-    if subwords is not None:
+    if trained.subwords is not None:
         arrays["subwords"] = trained.inputs[len(job.counts) :]
-    if subwords is not None or model.keep != "input":
+    if trained.subwords is not None or job.model.keep != "input":
         arrays["inputs"] = rows(trained.inputs)
-    return Made(token_ids, counts[token_ids], {"matrix": rows(trained.vectors(model.keep))}, arrays, figures, metrics)
+    vectors = {"matrix": rows(trained.vectors(job.model.keep))}
+    return Made(token_ids, counts[token_ids], vectors, arrays, figures, metrics)
 
 
-def subword_settings(model: Word2VecConfig) -> Any:
+def subword_settings(model: Word2VecConfig) -> "SubwordSettings":
     """Which pieces of words have vectors, by the options of a run."""
     from malmoi.models.word2vec.subwords import SubwordSettings
 
@@ -305,7 +241,7 @@ def _chooser(token_ids: NDArray[np.int64]) -> Callable[[NDArray[np.float32]], ND
     return lambda matrix: matrix[token_ids]
 
 
-def _subwords(job: Job) -> Any:
+def _subwords(job: Job) -> "Subwords | None":
     if job.model.subwords == "none":
         return None
     from malmoi.models.word2vec.subwords import Subwords
@@ -318,7 +254,7 @@ def _subwords(job: Job) -> Any:
     return found
 
 
-def _initial(job: Job, subwords: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _initial(job: Job, subwords: "Subwords | None") -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Matrices to begin from: the earlier rows, and random ones as any run begins with."""
     assert job.earlier is not None
     n_rows, dim = len(job.words) if subwords is None else subwords.n_rows, job.model.embed_dim

@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, RunError
-from malmoi.files import atomic_file, recover_folder
-from malmoi.models.config import VectorConfig
+from malmoi.files import atomic_file
+from malmoi.models.config import VectorConfig, Word2VecConfig
 from malmoi.models.registry import Rung, find_rung
-from malmoi.runs import RunConfig, write_arrays, write_config
+from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
-from malmoi.text.wording import WordedSource, Wording
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.earlier_vectors import Earlier
 from malmoi.training.progress import Interrupted, Reporter
 from malmoi.training.request import Request, parse_budget
 from malmoi.training.settings import settings_of
-from malmoi.training.texts import describe_tokenizer, described, make_tokenizer, read_source, recorded_source, versions
+from malmoi.training.stopping import stop_requests, termination_interrupts
+from malmoi.training.texts import describe_tokenizer, described, read_source, recorded_source, versions
 from malmoi.training.vector_card import write_vector_card
-from malmoi.training.vector_rungs import LEARN, MODEL, PHRASES, STATE, Job, Made, subword_settings
+from malmoi.training.vector_job import MODEL, STATE, Job, Made, saved_before
+from malmoi.training.vector_rungs import LEARN, subword_settings
+from malmoi.training.vector_texts import choose_phrases, choose_words, count_tokens, word_names, worded
 from malmoi.vectors.storage import write_files
 
-MIN_COUNT, SMALL_TEXT = 5, 1_000_000  # bytes: of a smaller text rarer words are learnt, too
 MOST_TOKENS_IN_MEMORY = 20_000_000  # of a text whose words were joined
-READ_AT_ONCE = 1 << 22  # tokens
+SHARE_FOR_LEARNING = 0.98  # of a budget: the rest is for writing files
 NO_USE = {  # options of `malmoi train` that have no meaning here, and why
     "valid": "vectors are learnt from the whole text, and judged by: malmoi vectors eval RUN --sets all",
     "test": "vectors are judged by: malmoi vectors eval RUN --sets all",
@@ -73,7 +75,7 @@ def train_vectors(
     settings = settings_of(rung).parse(training_options)
     options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
     source = read_source(asked.text, options)
-    tokenizer, model = _tokenizer(asked, source, model, earlier, reporter)
+    tokenizer, model = choose_words(asked, source, model, earlier, reporter)
     config = RunConfig(
         family=rung.name,
         model={**model.model_dump(), "vocab_size": tokenizer.vocab_size},
@@ -104,8 +106,7 @@ def resume_vectors(folder: Path, config: RunConfig, text: Any, started: float, r
         RunError: If there is nothing to go on from, or the text has changed.
     """
     rung = find_rung(config.family)
-    recover_folder(folder / CHECKPOINT)
-    if not (folder / CHECKPOINT / STATE).is_file():
+    if not (folder / STATE).is_file():
         done = (folder / MODEL).is_file()
         state = "Its training is finished" if done else "It was stopped before its first checkpoint"
         raise RunError(f"{folder} has no checkpoint to resume from. {state}; train a new run with another --out.")
@@ -121,16 +122,22 @@ def subword_composer(folder: Path, config: RunConfig) -> Callable[[str], NDArray
     """What gives the vector (D,) of an unseen word from its pieces, or None; theirs are read when first needed."""
     from malmoi.models.word2vec.subwords import Subwords
 
-    model: Any = find_rung(config.family).config.parse(config.model)
+    model = Word2VecConfig.parse(config.model)
     subwords = Subwords.build([], subword_settings(model))
-    rows: list[NDArray[np.float32]] = []
+
+    @cache
+    def rows() -> NDArray[np.float32]:
+        found = read_arrays(folder / MODEL).get("subwords")
+        expected = (model.subword_buckets, model.embed_dim)
+        if found is None or found.shape != expected:
+            raise RunError(
+                f"{folder / MODEL} has no vectors of pieces of words of the shape {expected}, which config.json asks for. The "
+                "two files are not of one run; copy the whole folder again."
+            )
+        return found
 
     def compose(word: str) -> NDArray[np.float32] | None:
-        if not rows:
-            from malmoi.runs import read_arrays
-
-            rows.append(read_arrays(folder / MODEL)["subwords"])
-        return subwords.compose(word.lower() if model.lower else word, rows[0])
+        return subwords.compose(word.lower() if model.lower else word, rows())
 
     return compose
 
@@ -152,30 +159,6 @@ def _refuse_what_does_not_fit(rung: Rung, asked: Request) -> None:
         )
 
 
-def _tokenizer(
-    asked: Request, source: TextSource, model: VectorConfig, earlier: Earlier | None, reporter: Reporter
-) -> tuple[Tokenizer, VectorConfig]:
-    """What cuts the text into words, and the config with the wording that this cutting wants."""
-    if asked.tokenizer_from is None:
-        asked = asked.model_copy(update={"tokenizer": asked.tokenizer or (earlier.kind if earlier else "word")})
-    kind = asked.tokenizer
-    if asked.tokenizer_from is not None:
-        kind = make_tokenizer(asked, source, reporter).kind
-    if kind != "word":  # the others find their own way through punctuation
-        model = model.model_copy(update={"split": "spaces"})
-    elif asked.min_count is None and asked.tokenizer_from is None and source.n_bytes() > SMALL_TEXT:
-        asked = asked.model_copy(update={"min_count": MIN_COUNT})
-        reporter.stage(f"words that occur {MIN_COUNT} times or more are learnt (--min-count)")
-    if model.split == "words":
-        reporter.stage(f"words are letters and digits{', in lower case' * model.lower} (--split, --lower)")
-    tokenizer = make_tokenizer(asked, _worded(source, model), reporter)
-    return (tokenizer if earlier is None else earlier.grown(tokenizer)), model
-
-
-def _worded(source: TextSource, model: Any) -> WordedSource:
-    return WordedSource(source, Wording(lower=model.lower, split=model.split))
-
-
 @contextmanager
 def _job(
     rung: Rung,
@@ -189,104 +172,58 @@ def _job(
 ) -> Iterator[Job]:
     """Everything ready for training: the text as ids, its words joined where that was asked for."""
     from malmoi.data.tokens import encode_to_disk
-    from malmoi.models.ngram.counting import open_store
+    from malmoi.models.ngram.counting import TokenStream, open_store
 
-    model: Any = rung.config.parse(config.model)
-    worded = _worded(source, model)
+    model = rung.config.parse(config.model)
+    assert isinstance(model, VectorConfig)
+    text = worded(source, model)
     reporter.stage(f"reading {source.describe()}")
-    tokens: Any = encode_to_disk(worded, tokenizer, progress=reporter.preparing).view()
-    for remark in worded.notes:
+    tokens: TokenStream = encode_to_disk(text, tokenizer, progress=reporter.preparing).view()
+    for remark in text.notes:
         reporter.stage(remark)
     words, counts = word_names(tokenizer), count_tokens(tokens, tokenizer.vocab_size)
+    tokenizer.release()  # from here on it is only saved
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open_store(len(tokens) > MOST_TOKENS_IN_MEMORY, folder.parent) as store:
-        phrases = _phrases(folder, model, tokens, counts, words, earlier, reporter)
+        phrases = choose_phrases(folder, model, tokens, counts, words, earlier, reporter)
         if phrases is not None:
             tokens = phrases.join(tokens, store)
             words = words + phrases.names(words)
             counts = count_tokens(tokens, len(words))
+        before = saved_before(folder) if earlier is None else earlier.counts(words)
         budget = config.training["budget_seconds"]
-        seconds = None if budget is None else max(0.1, 0.98 * budget - (time.monotonic() - started))
-        yield Job(folder, rung, model, config, tokenizer, tokens, counts, words, phrases, earlier, seconds, reporter)
-
-
-def _phrases(
-    folder: Path, model: Any, tokens: Any, counts: Any, words: list[str], earlier: Earlier | None, reporter: Reporter
-) -> Any:
-    """Which words are joined: those of the run that goes on, or what is found in the text; None for none."""
-    path = folder / PHRASES
-    if path.is_file():
-        from malmoi.models.phrases import Phrases
-
-        return Phrases.from_json(path.read_text(encoding="utf-8"))
-    if earlier is not None and (carried := earlier.phrases(len(words))) is not None:
-        return carried
-    if not model.phrases:
-        return None
-    from malmoi.models.phrases import PhraseSettings, find_phrases
-
-    reporter.stage("looking for words that belong together")
-    settings = PhraseSettings(passes=model.phrases, threshold=model.phrase_threshold)
-    found = find_phrases(tokens, counts, settings)
-    reporter.stage(f"{len(found.pairs):,} pairs of words are joined, as {', '.join(found.names(words)[:3])}")
-    return found if len(found.pairs) else None
-
-
-def count_tokens(tokens: Any, vocab_size: int) -> NDArray[np.int64]:
-    """How often each id occurs."""
-    counts = np.zeros(vocab_size, np.int64)
-    for start in range(0, len(tokens), READ_AT_ONCE):
-        counts += np.bincount(tokens.read(start, min(start + READ_AT_ONCE, len(tokens))), minlength=vocab_size)
-        tokens.release()
-    return counts
-
-
-def word_names(tokenizer: Tokenizer) -> list[str]:
-    """How a person names the token of each id: different for each.
-
-    A morpheme goes by its form alone, verbs and adjectives by the form that dictionaries have (먹다 for 먹/VV); of two that
-    share a name, the rarer one keeps its tag.
-    """
-    if tokenizer.kind == "word":
-        return tokenizer.all_tokens
-    names, taken = list[str](), set[str]()
-    for token_id, piece in enumerate(tokenizer.all_tokens):
-        name = piece
-        if tokenizer.kind == "morpheme" and token_id > tokenizer.eos_id:
-            form, _, tag = piece.rpartition("/")
-            name = f"{form}다" if tag.split("-")[0] in ("VV", "VA", "VX", "VCN") else form
-        elif tokenizer.kind != "morpheme":
-            name = tokenizer.token(token_id)
-        if not name or name in taken:
-            name = piece if piece not in taken else f"{piece}#{token_id}"
-        names.append(name)
-        taken.add(name)
-    return names
+        seconds = None if budget is None else max(0.1, SHARE_FOR_LEARNING * budget - (time.monotonic() - started))
+        yield Job(
+            folder, rung, model, config, tokenizer, tokens, counts, words, phrases, before, earlier, seconds, reporter
+        )
 
 
 def _learn(job: Job) -> None:
     """Train, and write all files of the run."""
     began = time.monotonic()
     try:
-        made = LEARN[job.rung.name](job)
+        with termination_interrupts():
+            made = LEARN[job.rung.name](job)
     except KeyboardInterrupt:
-        if (job.folder / CHECKPOINT / STATE).is_file():
+        if job.can_resume:
             raise Interrupted(str(job.folder)) from None
         raise
-    job.reporter.finished()
-    job.reporter.stage("saving")
+    finally:
+        job.reporter.finished()
     figures = {"words": len(made.token_ids), "tokens": len(job.tokens), **made.figures}
     figures["training_seconds"] = round(made.figures.get("training_seconds", time.monotonic() - began), 2)
-    config = job.config.model_copy(update={"figures": figures})
-    job.begin_folder()
-    _write(job, made)
-    write_vector_card(job.folder, config)
-    write_config(job.folder, config)
-    shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)
+    job.reporter.stage("saving")
+    with stop_requests():  # Ctrl-C waits: writing takes seconds, and what was not written would have to be learnt again
+        _write(job, made, job.config.model_copy(update={"figures": figures}))
 
 
-def _write(job: Job, made: Made) -> None:
+def _write(job: Job, made: Made, config: RunConfig) -> None:
+    """The files of the finished run. Until all are there, config.json is missing or the checkpoint still stands."""
+    job.save_words()
     write_files(job.folder, [job.words[i] for i in made.token_ids.tolist()], made.vectors)
     write_arrays(job.folder / MODEL, {"token_ids": made.token_ids, "counts": made.counts, **made.model})
     with atomic_file(job.folder / "metrics.jsonl") as file:
         file.write("".join(json.dumps(line) + "\n" for line in made.metrics).encode())
+    write_vector_card(job.folder, config)
+    write_config(job.folder, config)
+    shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)

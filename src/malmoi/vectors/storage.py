@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import DataError, RunError
-from malmoi.files import atomic_folder, recover_folder, write_bytes
+from malmoi.files import atomic_file, atomic_folder, recover_folder
 from malmoi.runs import write_arrays
 
 if TYPE_CHECKING:
     from malmoi.vectors.vectors import Vectors
 
 WORDS, MATRIX = "words.json", "vectors.safetensors"
+WORDS_AT_ONCE = 1 << 12
 MOST_COLUMNS = 1 << 24  # of sparse vectors; a query has as many numbers
 LARGEST_HEADER = 1 << 20  # bytes; ours have some hundred
 _TYPES: dict[str, np.dtype[Any]] = {
@@ -58,7 +59,12 @@ def save_vectors(folder: Path, vectors: "Vectors") -> None:
 
 def write_files(folder: Path, words: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> None:
     """The two files of some vectors, whose arrays are those of `vector_arrays`, in a folder that may hold others: a run."""
-    write_bytes(folder / WORDS, json.dumps(list(words), ensure_ascii=False, indent=0).encode())
+    with atomic_file(folder / WORDS) as file:  # some at a time: a JSON text of all takes more than the words themselves
+        file.write(b"[")
+        for start in range(0, len(words), WORDS_AT_ONCE):
+            part = (json.dumps(word, ensure_ascii=False) for word in words[start : start + WORDS_AT_ONCE])
+            file.write(((",\n" if start else "\n") + ",\n".join(part)).encode())
+        file.write(b"\n]")
     write_arrays(folder / MATRIX, dict(arrays))
 
 

@@ -229,10 +229,15 @@ class Vectors:
         """The words nearest to the value of an expression, such as `왕 - 남자 + 여자`, without those in it.
 
         Raises:
-            DataError: If the expression is none, or a word is missing.
+            DataError: If the expression is none or comes to 0, or a word is missing.
         """
         self._check_k(k)
         vector, words = self.value(expression)
+        if not vector.any():
+            raise DataError(
+                f"{expression[:60]!r} comes to 0, which is near to no word. Expected words that do not cancel each other. "
+                "Change the expression."
+            )
         return self._best(self.cosines(vector[None])[0], k, words)
 
     def value(self, expression: str) -> tuple[Float32[np.ndarray, " dim"], list[str]]:

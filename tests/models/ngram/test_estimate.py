@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ngram_reference import BOS, EOS, Reference
+from streams import Ids
 
 from malmoi.errors import ConfigError
 from malmoi.models.config import NGramConfig
@@ -22,22 +23,6 @@ from malmoi.models.ngram.tables import save_tables
 
 V = 11
 DATA = Path(os.environ.get("MALMOI_DATA", Path(__file__).parents[4] / "shared" / "data"))
-
-
-class Ids:
-    """A text in memory."""
-
-    def __init__(self, ids: list[int]) -> None:
-        self.ids = np.array(ids, np.int64)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        return self.ids[start:stop]
-
-    def release(self) -> None:
-        pass
 
 
 def fit(

@@ -62,6 +62,8 @@ def evaluate(
         )
     if seed < 0:
         raise ConfigError(f"The seed {seed} was given. Expected 0 or more. Choose another one.")
+    if first is not None and first < 1:
+        raise ConfigError(f"--first {first} was given. Expected 1 word or more. Give a larger number, or leave it out.")
     tell = Teller(language)
     found_sets = find_sets(sets, note)
     progress = _Progress(tell)

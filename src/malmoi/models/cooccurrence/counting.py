@@ -155,8 +155,9 @@ def _most_frequent(
     order = np.argsort(-frequencies, kind="stable")[:n_words]
     token_ids = order[frequencies[order] > 0]
     if len(token_ids) < 2:
+        words = "word" if len(token_ids) == 1 else "words"
         raise DataError(
-            f"The text has {len(token_ids)} different known words, and pairs need 2 or more. Give more text, or a tokenizer "
+            f"The text has {len(token_ids)} different known {words}, and pairs need 2 or more. Give more text, or a tokenizer "
             "that knows its words."
         )
     return token_ids.astype(np.int64), frequencies[token_ids]

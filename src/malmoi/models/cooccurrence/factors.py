@@ -106,7 +106,8 @@ def _check(matrix: csr_matrix, n_dims: int, most: int) -> None:
     if not 1 <= n_dims <= most:
         raise ConfigError(
             f"n_dims={n_dims} does not fit a matrix of {matrix.shape[0]} rows and {matrix.shape[1]} columns: 1 to {most} was "
-            "expected. Ask for fewer dimensions, or count more words."
+            f"expected. Ask for fewer dimensions, as with --embed-dim {max(most, 1)}, keep the matrix as it is with "
+            "--reduction none, or count more words."
         )
     if not matrix.nnz:
         raise DataError("The matrix holds nothing but 0, so it has no directions. Shift less, or count more text.")

@@ -15,14 +15,20 @@ import math
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_matrix
 
 from malmoi.errors import ConfigError, DataError
 from malmoi.jit import compiled
 
 
-def pmi(counts: csr_matrix, *, smoothing: float = 1.0, unit: Literal["nats", "bits"] = "nats") -> csr_matrix:
+def pmi(
+    counts: csr_matrix,
+    *,
+    smoothing: float = 1.0,
+    unit: Literal["nats", "bits"] = "nats",
+    dtype: DTypeLike | None = None,
+) -> csr_matrix:
     """Pointwise mutual information of the pairs that occur.
 
     Args:
@@ -30,6 +36,7 @@ def pmi(counts: csr_matrix, *, smoothing: float = 1.0, unit: Literal["nats", "bi
         smoothing: P(c) is proportional to the context's count raised to this (alpha); 0.75 takes from rare contexts what
             PMI gives them too much.
         unit: Of the logarithm.
+        dtype: Of the result; left out, that of the counts, and float64 for whole numbers.
 
     Returns:
         A matrix with a value wherever `counts` has one above 0.
@@ -38,17 +45,22 @@ def pmi(counts: csr_matrix, *, smoothing: float = 1.0, unit: Literal["nats", "bi
         ConfigError: If smoothing is not above 0 and at most 1.
         DataError: If a count is negative, NaN or infinite, or none is above 0.
     """
-    return _associations(counts, smoothing, 0.0, unit, -math.inf)
+    return _associations(counts, smoothing, 0.0, unit, -math.inf, dtype)
 
 
 def ppmi(
-    counts: csr_matrix, *, smoothing: float = 1.0, shift: float = 1.0, unit: Literal["nats", "bits"] = "nats"
+    counts: csr_matrix,
+    *,
+    smoothing: float = 1.0,
+    shift: float = 1.0,
+    unit: Literal["nats", "bits"] = "nats",
+    dtype: DTypeLike | None = None,
 ) -> csr_matrix:
     """The positive part of PMI - log shift.
 
     Args:
         shift: What skip-gram calls the number of negatives (k); 1 shifts by nothing.
-        counts, smoothing, unit: As for `pmi`.
+        counts, smoothing, unit, dtype: As for `pmi`.
 
     Raises:
         ConfigError: If shift is below 1, or smoothing is not above 0 and at most 1.
@@ -58,10 +70,12 @@ def ppmi(
         raise ConfigError(
             f"shift={shift} does not fit: a finite number of 1 or more was expected; 1 shifts by nothing."
         )
-    return _associations(counts, smoothing, math.log(shift), unit, 0.0)
+    return _associations(counts, smoothing, math.log(shift), unit, 0.0, dtype)
 
 
-def _associations(counts: csr_matrix, smoothing: float, log_shift: float, unit: str, above: float) -> csr_matrix:
+def _associations(
+    counts: csr_matrix, smoothing: float, log_shift: float, unit: str, above: float, dtype: DTypeLike | None
+) -> csr_matrix:
     """PMI - log_shift where it is more than `above`."""
     if not 0 < smoothing <= 1:
         raise ConfigError(
@@ -77,19 +91,42 @@ def _associations(counts: csr_matrix, smoothing: float, log_shift: float, unit: 
         raise DataError("No pair was counted, so there is nothing to weigh. Give counts with a number above 0.")
     with np.errstate(divide="ignore"):  # a row or column without any count is never looked up
         log_rows, log_contexts = np.log(rows) + log_shift, np.log(contexts / contexts.sum())
-    values = np.empty_like(counts.data, dtype=np.result_type(counts.dtype, np.float32))
-    scale = 1 / math.log(2) if unit == "bits" else 1.0
-    _logs(counts.indptr, counts.indices, counts.data, log_rows, log_contexts, scale, values)
-    keep = values > above
-    starts = np.concatenate([np.zeros(1, counts.indptr.dtype), np.cumsum(keep, dtype=counts.indptr.dtype)])[
-        counts.indptr
-    ]
-    return csr_matrix((values[keep], counts.indices[keep], starts), shape=counts.shape)
+    logs = (log_rows, log_contexts, 1 / math.log(2) if unit == "bits" else 1.0)
+    arrays = (counts.indptr, counts.indices, counts.data)
+    starts = np.zeros(len(counts.indptr), counts.indptr.dtype)
+    _count_kept(*arrays, *logs, above, starts)
+    np.cumsum(starts, out=starts)
+    values = np.empty(int(starts[-1]), np.result_type(counts.dtype, np.float32) if dtype is None else dtype)
+    columns = np.empty(len(values), counts.indices.dtype)
+    _keep(*arrays, *logs, above, starts, columns, values)
+    return csr_matrix((values, columns, starts), shape=counts.shape)
+
+
+@compiled(inline=True)
+def _association(count, log_row, log_context, scale):  # type: ignore[no-untyped-def]
+    return (np.log(np.float64(count)) - log_row - log_context) * scale
 
 
 @compiled()
-def _logs(starts, columns, counts: NDArray[Any], log_rows, log_contexts, scale, values):  # type: ignore[no-untyped-def]
-    """values[k] = (log counts[k] - log_rows[its row] - log_contexts[its column]) scale."""
+def _count_kept(  # type: ignore[no-untyped-def]
+    starts, columns, counts: NDArray[Any], log_rows, log_contexts, scale, above, n_kept
+):
+    """n_kept[row + 1]: how many associations of a row are more than `above`; they are worked out twice, to save memory."""
     for row in range(len(starts) - 1):
         for k in range(starts[row], starts[row + 1]):
-            values[k] = (np.log(np.float64(counts[k])) - log_rows[row] - log_contexts[columns[k]]) * scale
+            n_kept[row + 1] += _association(counts[k], log_rows[row], log_contexts[columns[k]], scale) > above
+
+
+@compiled()
+def _keep(  # type: ignore[no-untyped-def]
+    starts, columns, counts: NDArray[Any], log_rows, log_contexts, scale, above, new_starts, new_columns, values
+):
+    """Fill in those that are more than `above`."""
+    for row in range(len(starts) - 1):
+        n = new_starts[row]
+        for k in range(starts[row], starts[row + 1]):
+            value = _association(counts[k], log_rows[row], log_contexts[columns[k]], scale)
+            if value > above:
+                new_columns[n] = columns[k]
+                values[n] = value
+                n += 1

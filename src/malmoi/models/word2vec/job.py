@@ -65,6 +65,13 @@ class Plan:
         """Tokens to read, over all epochs."""
         return self.options.epochs * len(self.tokens)
 
+    def compile(self) -> None:
+        """Have the machine code made before anything is timed and the matrices are there, by reading no text."""
+        kept, generator = np.zeros(0, np.int32), generator_state(0, 0, 0)
+        inputs, outputs = (np.zeros((1, kernels.BLOCK), np.float32) for _ in range(2))
+        kernels.keep_words(np.zeros(0, np.int64), self.limits, EOS, generator, kept)
+        self.update(kept, 0, 0.0, 0.0, generator, inputs, outputs)
+
     def digest(self, mode: str, counts: NDArray[np.int64], subwords: Subwords | None) -> bytes:
         """Of all that decides what is learnt, as far as it is known before the text is read."""
         digest = hashlib.sha256(f"{self.options} {self.seed} {mode}".encode())
@@ -107,7 +114,6 @@ class Job:
 
     def run(self) -> None:
         """Train to the end of the last epoch, or of the time."""
-        self._compile()
         self._began_at = self._saved_at = self.clock.elapsed()
         try:
             while self.epoch < self.plan.options.epochs and not self.stopped_by_clock:
@@ -134,13 +140,6 @@ class Job:
         """Since training began or went on, without its preparation."""
         words = self.state.words + self._now[2] - self._before[0]
         return float(words / max(self.clock.elapsed() - self._began_at, 1e-9))
-
-    def _compile(self) -> None:
-        """Have the machine code made before anything is timed, by reading no text."""
-        plan, kept = self.plan, np.zeros(0, np.int32)
-        generator = generator_state(0, 0, 0)
-        kernels.keep_words(np.zeros(0, np.int64), plan.limits, EOS, generator, kept)
-        plan.update(kept, 0, 0.0, 0.0, generator, self.state.inputs, self.state.outputs)
 
     def _work(self) -> bool:
         """Read the next chunk; False if there is none to be read now."""

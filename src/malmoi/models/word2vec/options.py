@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from malmoi.errors import ConfigError
 
 CHOICES = {"method": ("skip-gram", "cbow"), "objective": ("negative", "hierarchical", "softmax")}
+RATES = {"skip-gram": 0.025, "cbow": 0.05}  # first learning rate of each method, where none is asked for
 MOST = {"dim": 100_000, "window": 1000, "n_negatives": 1000, "epochs": 1_000_000}
 
 

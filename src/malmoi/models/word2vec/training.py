@@ -26,6 +26,7 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
+from malmoi.files import return_freed_memory
 from malmoi.models.ngram.counting import TokenStream
 from malmoi.models.word2vec.chunks import chunk_bounds
 from malmoi.models.word2vec.job import Clock, Job, Plan
@@ -164,6 +165,8 @@ def train(
     )
     n_rows = len(counts) if subwords is None else subwords.n_rows
     owner = plan.digest(mode, counts, subwords)
+    plan.compile()
+    return_freed_memory()  # the matrices are the most that a run takes: as little as can be should lie beside them
     if resume is None:
         matrices = first_matrices(counts, n_rows, options.dim, seed, initial)
         job = Job.fresh(plan, clock, *matrices, owner)

@@ -1,0 +1,124 @@
+"""One training of vectors of words: what it is given, what comes of it, and what is kept so that it can go on."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from malmoi.files import write_bytes
+from malmoi.models.registry import Rung
+from malmoi.runs import Arrays, RunConfig, read_arrays, write_arrays, write_config
+from malmoi.text.tokenizers import Tokenizer
+from malmoi.training.checkpoint import FOLDER as CHECKPOINT
+from malmoi.training.earlier_vectors import Earlier
+from malmoi.training.progress import Reporter
+from malmoi.training.settings import settings_of
+
+if TYPE_CHECKING:
+    from malmoi.models.ngram.counting import TokenStream
+    from malmoi.models.phrases import Phrases
+
+MODEL, PHRASES = "model.safetensors", "phrases.json"
+STATE, BEFORE = f"{CHECKPOINT}/state.safetensors", f"{CHECKPOINT}/before.safetensors"
+GLOVE_EPOCHS = 25
+TOKENS_TO_READ, LEAST_READINGS, MOST_READINGS = 25_000_000, 5, 30  # of word2vec: small texts want more (docs/log.md)
+MOST_EPOCHS = {"word2vec": 50, "glove": 100}  # by the clock: reading a text still more often brings nothing
+
+
+@dataclass
+class Job:
+    """Everything ready for training.
+
+    Attributes:
+        model: The rung's config.
+        tokens: The text; words that belong together are joined.
+        counts: How often each token id (V,) occurs in it.
+        words: What each id (V,) is called.
+        before: How often each word (V,) was met in the training that this one goes on from; None if it begins anew.
+        earlier: What training goes on from; None in a resumed run, whose state holds it.
+        seconds: Left by the clock; None if there is none.
+    """
+
+    folder: Path
+    rung: Rung
+    model: Any
+    config: RunConfig
+    tokenizer: Tokenizer
+    tokens: "TokenStream"
+    counts: NDArray[np.int64]
+    words: list[str]
+    phrases: "Phrases | None"
+    before: NDArray[np.int64] | None
+    earlier: Earlier | None
+    seconds: float | None
+    reporter: Reporter
+
+    @property
+    def settings(self) -> Any:
+        """How it is trained, a class of training.settings."""
+        training = {
+            key: value for key, value in self.config.training.items() if key not in ("epochs", "budget_seconds")
+        }
+        return settings_of(self.rung).parse(training)
+
+    @property
+    def epochs(self) -> int:
+        """Times that the text is read, at most."""
+        asked = self.config.training["epochs"]
+        if asked is not None:
+            return int(asked)
+        if self.seconds is not None:
+            return MOST_EPOCHS[self.rung.name]
+        if self.rung.name == "glove":
+            return GLOVE_EPOCHS
+        return min(max(round(TOKENS_TO_READ / len(self.tokens)), LEAST_READINGS), MOST_READINGS)
+
+    @property
+    def n_threads(self) -> int:
+        return self.settings.threads or os.cpu_count() or 1
+
+    @property
+    def can_resume(self) -> bool:
+        return (self.folder / STATE).is_file()
+
+    def save_words(self) -> None:
+        """Write what cuts a text into these words, once. config.json, which makes the folder a run, comes after all else."""
+        if (self.folder / "config.json").is_file():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save(self.folder)
+        if self.phrases is not None:
+            write_bytes(self.folder / PHRASES, self.phrases.to_json().encode())
+
+    def save_state(self, arrays: Arrays) -> None:
+        """Write a checkpoint."""
+        self.save_words()
+        if self.before is not None and not (self.folder / BEFORE).is_file():
+            write_arrays(self.folder / BEFORE, {"counts": self.before})
+        write_arrays(self.folder / STATE, arrays)
+        if not (self.folder / "config.json").is_file():
+            write_config(self.folder, self.config)
+
+    def saved_state(self) -> Arrays | None:
+        """What the last checkpoint holds; None if there is none."""
+        return read_arrays(self.folder / STATE) if self.can_resume else None
+
+
+def saved_before(folder: Path) -> NDArray[np.int64] | None:
+    """`Job.before` of a run that was stopped."""
+    path = folder / BEFORE
+    return read_arrays(path)["counts"] if path.is_file() else None
+
+
+class Made(NamedTuple):
+    """What a rung has made of a text."""
+
+    token_ids: NDArray[np.int64]  # (W,), most frequent first
+    counts: NDArray[np.int64]  # (W,)
+    vectors: Arrays  # as malmoi.vectors.storage has them
+    model: Arrays  # what else is needed to go on, and to explain
+    figures: dict[str, Any]
+    metrics: list[dict[str, Any]]
