@@ -2,7 +2,7 @@
 
     pip install gensim          # or into a folder of its own, named in PYTHONPATH
     python -m benchmarks.vector_quality TEXT [--field F] [--method skip-gram|cbow] [--seeds 3] [--epochs 5] [--workers 1]
-        [--subwords none] [--first 30000] [--max-bytes N] [--sets SET...]
+        [--subwords none] [--first 30000] [--max-characters N] [--sets SET...]
 
 Both read one file of words, lower case, punctuation left out. Of each set: the mean over the seeds for either program, and the
 difference with a 95 % interval, from drawing pairs (of analogies: word pairs) and seeds with replacement. Our vectors come from
@@ -31,7 +31,7 @@ SETTINGS = {"embed_dim": 100, "window": 5, "n_negatives": 5, "subsample_threshol
 
 
 def write_words(text: str, field: str | None, path: Path, most: int) -> int:
-    """The words of a text, a line each; how many bytes."""
+    """The words of a text, a line each; how many characters."""
     n = 0
     with path.open("w", encoding="utf-8") as out:
         for line in WordedSource(malmoi.TextSource(text, field=field), Wording()).lines():
@@ -101,12 +101,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--first", type=int, default=30_000, help="analogies are answered among so many words")
-    parser.add_argument("--max-bytes", type=int, default=10**12)
+    parser.add_argument("--max-characters", type=int, default=10**12)
     parser.add_argument("--sets", nargs="+", default=["all"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as room:
         path = Path(room) / "words.txt"
-        n_bytes = write_words(options.text, options.field, path, options.max_bytes)
+        n_characters = write_words(options.text, options.field, path, options.max_characters)
         models: dict[str, list[Vectors]] = {"malmoi": [], "gensim": []}
         seconds: dict[str, list[float]] = {"malmoi": [], "gensim": []}
         for seed in range(1, options.seeds + 1):
@@ -117,7 +117,7 @@ def main() -> None:
             for name, (vectors, lasted) in zip(models, made, strict=True):
                 models[name].append(vectors)
                 seconds[name].append(lasted)
-        result: dict[str, Any] = {"bytes": n_bytes, "words": len(models["malmoi"][0]), "seconds": seconds, "sets": {}}
+        result: dict[str, Any] = {"characters": n_characters, "words": len(models["malmoi"][0]), "seconds": seconds, "sets": {}}
         everyone = [*models["malmoi"], *models["gensim"]]
         few = [vectors.first(options.first) for vectors in everyone]
         draws = np.random.default_rng(0).integers(options.seeds, size=(2, options.seeds, RESAMPLES))

@@ -98,7 +98,8 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path}: {error} The file was changed by hand or damaged; restore it or train again.") from None
 
 
-def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 of names, types, shapes and numbers, in hexadecimal."""
     total = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -116,9 +117,12 @@ def _pieces(array: NDArray[Any]) -> Iterator[memoryview]:
         release_pages(array)
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
-    """A safetensors file that carries a digest of what it holds. Nothing is copied, so mapped arrays may exceed the memory."""
-    header: dict[str, Any] = {"__metadata__": {"sha256": _digest(arrays)}}
+def write_arrays(path: Path, arrays: Arrays, also: Mapping[str, str] | None = None) -> None:
+    """A safetensors file that carries a digest of what it holds, and what is to be told `also`.
+
+    Nothing is copied, so mapped arrays may exceed the memory.
+    """
+    header: dict[str, Any] = {"__metadata__": {**(also or {}), "sha256": digest_of(arrays)}}
     names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # so that each begins aligned
     end = 0
     for name in names:
@@ -156,7 +160,7 @@ def read_arrays(path: Path) -> Arrays:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise RunError(f"{path} is damaged or cut off ({error}). {advice}") from None
-    if expected != _digest(arrays):
+    if expected != digest_of(arrays):
         raise RunError(f"{path} does not match its own checksum: it was altered after it was written. {advice}")
     return arrays
 

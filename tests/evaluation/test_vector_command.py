@@ -111,7 +111,7 @@ def test_in_korean(evaluate: Evaluate, tmp_path: Path) -> None:
             ["good", "--sets", "wordsim/korean.csv"],
             "No pair and no analogy is covered by the vectors: 0 of 1 in korean",
         ),
-        (["good", "--first", "0"], "first=0. Expected"),
+        (["good", "--first", "0"], "--first 0 was given. Expected 1 word or more"),
         (["good", "--seed", "-1"], "The seed -1 was given. Expected 0 or more"),
         (["good", "--method", "add"], "--method"),
     ],

@@ -25,6 +25,7 @@ from malmoi.models.word2vec import kernels, subword_kernels
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
 from malmoi.text.tokenizers import train_tokenizer
+from malmoi.vectors.storage import write_files
 
 TEXT = "you say goodbye and i say hello ."
 WORDS = ["say", "you", "goodbye", "and", "i", "hello", ".", "no", "yes"]
@@ -266,8 +267,7 @@ def make_run(folder: Path, lines: list[str], **options: Any) -> Path:
     model = {"vocab_size": V + 4, "embed_dim": 3, "window": 2, **options}
     config = Word2VecConfig.parse(model)
     n_outputs = V - 1 if config.objective == "hierarchical" else V
-    (folder / "words.json").write_text(json.dumps(names), encoding="utf-8")
-    write_arrays(folder / "vectors.safetensors", {"matrix": rng.standard_normal((V, 3)).astype(np.float32)})
+    write_files(folder, names, {"matrix": rng.standard_normal((V, 3)).astype(np.float32)})
     arrays: dict[str, Any] = {"token_ids": np.arange(4, V + 4), "counts": np.arange(V, 0, -1)}
     arrays["outputs"] = rng.standard_normal((n_outputs, 3)).astype(np.float32)
     if config.subwords != "none":
@@ -386,7 +386,7 @@ def test_vectors_and_phrases_of_another_run(run: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="joins words of a vocabulary of 99, and the tokenizer has 10"):
         malmoi.load(run).explain("you say")
     (run / "phrases.json").unlink()
-    write_arrays(run / "vectors.safetensors", {"matrix": np.ones((6, 4), np.float32)})
+    write_files(run, [f"w{i}" for i in range(6)], {"matrix": np.ones((6, 4), np.float32)})
     with pytest.raises(RunError, match="its vectors have 4 numbers, and config.json says 3"):
         malmoi.load(run).explain("you say")
 

@@ -397,6 +397,14 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
         (folder / "vectors.safetensors").write_bytes(whole.replace(old, new))
         with pytest.raises(RunError, match=message):
             Vectors.load(folder)
+    for name, content in (
+        ("words.json", words.replace(b"king", b"kind")),
+        ("vectors.safetensors", whole[:-2] + b"\1?"),
+    ):
+        (folder / "vectors.safetensors").write_bytes(whole)
+        (folder / name).write_bytes(content)
+        with pytest.raises(RunError, match="do not match their checksums: one was altered"):
+            Vectors.load(folder)
 
 
 @given(cut=st.integers(0, 600), place=st.integers(0, 300), byte=st.integers(0, 255))

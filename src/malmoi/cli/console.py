@@ -130,7 +130,7 @@ ENGLISH = Words(
     best="best so far",
     best_at="best {:.4f} at step {:,}",
     done="stopped training after {:,} steps",
-    done_epochs="stopped training after {:.2f} epochs",
+    done_epochs="trained for {:.2f} epochs",
 )
 KOREAN = Words(
     reading="글 읽는 중",

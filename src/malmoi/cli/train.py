@@ -159,7 +159,9 @@ def _seen_by(option: inspect.Parameter, rung: Rung, hidden: Parameter | None) ->
     if hidden is not None:
         return option.replace(annotation=Annotated[option.annotation, hidden])
     if rung.kind == "vectors" and option.name in DEFAULTS:
-        return option.replace(annotation=Annotated[option.annotation, Parameter(show_default=DEFAULTS[option.name])])
+        option = option.replace(annotation=Annotated[option.annotation, Parameter(show_default=DEFAULTS[option.name])])
+    if rung.kind == "vectors" and option.name == "epochs":
+        return option.replace(annotation=Annotated[option.annotation, Parameter(help="Times that the text is read.")])
     return option
 
 

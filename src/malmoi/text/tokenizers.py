@@ -200,8 +200,9 @@ class Tokenizer:
             ) from error
 
     def release(self) -> None:
-        """Let go of the tables that make encoding quick, 200 bytes a word; they are made again when they are needed."""
+        """Let go of what makes encoding and saving quick, 200 bytes a word; it is made again when it is needed."""
         self._codec.release()
+        self.__dict__.pop("_files", None)
 
     def fingerprint(self) -> str:
         """SHA-256 of what `save` writes, in hexadecimal: the same for tokenizers that give the same ids and figures."""

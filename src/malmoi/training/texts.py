@@ -71,7 +71,7 @@ def encode(
     return train_tokens, valid_tokens, None if test_source is None else encode_to_disk(test_source, tokenizer).view()
 
 
-def make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> Any:
+def make_tokenizer(asked: Request, source: TextSource, reporter: Reporter, why: str = "as asked") -> Any:
     """The one asked for: taken from elsewhere, or trained on the source."""
     from malmoi.text.tokenizers import Tokenizer, train_tokenizer
     from malmoi.training.planner import choose_tokenizer
@@ -83,7 +83,7 @@ def make_tokenizer(asked: Request, source: TextSource, reporter: Reporter) -> An
             )
         folder = Path(asked.tokenizer_from)  # a run, or a folder that holds a tokenizer alone
         return Tokenizer.load(folder if (folder / "tokenizer.json").is_file() else run_path(folder))
-    kind, vocab_size, why = asked.tokenizer, asked.vocab_size, "as asked"
+    kind, vocab_size = asked.tokenizer, asked.vocab_size
     if kind is None:
         kind, default_size, why = choose_tokenizer((line.text for line in source.lines()), source.n_bytes())
         vocab_size = vocab_size or default_size

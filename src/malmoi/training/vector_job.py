@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.files import write_bytes
 from malmoi.models.registry import Rung
 from malmoi.runs import Arrays, RunConfig, read_arrays, write_arrays, write_config
-from malmoi.text.tokenizers import Tokenizer
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.earlier_vectors import Earlier
 from malmoi.training.progress import Reporter
@@ -34,6 +32,7 @@ class Job:
 
     Attributes:
         model: The rung's config.
+        room: A folder for a while, with what cuts a text into these words: tokenizer.json and so on.
         tokens: The text; words that belong together are joined.
         counts: How often each token id (V,) occurs in it.
         words: What each id (V,) is called.
@@ -46,7 +45,7 @@ class Job:
     rung: Rung
     model: Any
     config: RunConfig
-    tokenizer: Tokenizer
+    room: Path
     tokens: "TokenStream"
     counts: NDArray[np.int64]
     words: list[str]
@@ -85,13 +84,10 @@ class Job:
         return (self.folder / STATE).is_file()
 
     def save_words(self) -> None:
-        """Write what cuts a text into these words, once. config.json, which makes the folder a run, comes after all else."""
-        if (self.folder / "config.json").is_file():
-            return
+        """Put what cuts a text into these words into the run. config.json, which makes the folder one, comes after all else."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save(self.folder)
-        if self.phrases is not None:
-            write_bytes(self.folder / PHRASES, self.phrases.to_json().encode())
+        for file in self.room.iterdir():
+            os.replace(file, self.folder / file.name)
 
     def save_state(self, arrays: Arrays) -> None:
         """Write a checkpoint."""

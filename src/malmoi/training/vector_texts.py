@@ -33,6 +33,7 @@ def choose_words(
     asked: Request, source: TextSource, model: VectorConfig, earlier: Earlier | None, reporter: Reporter
 ) -> tuple[Tokenizer, VectorConfig]:
     """What cuts the text into words, and the config with the wording that this cutting wants."""
+    is_asked = asked.tokenizer is not None
     if asked.tokenizer_from is None:
         asked = asked.model_copy(update={"tokenizer": asked.tokenizer or (earlier.kind if earlier else "word")})
     kind = asked.tokenizer
@@ -45,7 +46,8 @@ def choose_words(
         reporter.stage(f"words that occur {MIN_COUNT} times or more are learnt (--min-count)")
     if model.split == "words":
         reporter.stage(f"words are letters and digits{', in lower case' * model.lower} (--split, --lower)")
-    tokenizer = make_tokenizer(asked, worded(source, model), reporter)
+    why = "as asked" if is_asked else "vectors are those of words (--tokenizer)"
+    tokenizer = make_tokenizer(asked, worded(source, model), reporter, why)
     return (tokenizer if earlier is None else earlier.grown(tokenizer)), model
 
 

@@ -13,6 +13,7 @@ The whole text is learnt from; nothing is held back, because vectors are judged 
 
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, RunError
-from malmoi.files import atomic_file
+from malmoi.files import atomic_file, write_bytes
 from malmoi.models.config import VectorConfig, Word2VecConfig
 from malmoi.models.registry import Rung, find_rung
 from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
+from malmoi.text.vocabulary import SPECIALS
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.earlier_vectors import Earlier
 from malmoi.training.progress import Interrupted, Reporter
@@ -38,7 +40,7 @@ from malmoi.training.settings import settings_of
 from malmoi.training.stopping import stop_requests, termination_interrupts
 from malmoi.training.texts import describe_tokenizer, described, read_source, recorded_source, versions
 from malmoi.training.vector_card import write_vector_card
-from malmoi.training.vector_job import MODEL, STATE, Job, Made, saved_before
+from malmoi.training.vector_job import MODEL, PHRASES, STATE, Job, Made, saved_before
 from malmoi.training.vector_rungs import LEARN, subword_settings
 from malmoi.training.vector_texts import choose_phrases, choose_words, count_tokens, word_names, worded
 from malmoi.vectors.storage import write_files
@@ -76,6 +78,10 @@ def train_vectors(
     options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
     source = read_source(asked.text, options)
     tokenizer, model = choose_words(asked, source, model, earlier, reporter)
+    most = max(1, tokenizer.vocab_size - len(SPECIALS) - 1)  # directions that a table of these words has
+    if rung.name == "cooccurrence" and "embed_dim" not in model_options and model.embed_dim > most:
+        reporter.stage(f"vectors of {most} numbers: the text has few words (--embed-dim)")
+        model = model.model_copy(update={"embed_dim": most})
     config = RunConfig(
         family=rung.name,
         model={**model.model_dump(), "vocab_size": tokenizer.vocab_size},
@@ -182,20 +188,24 @@ def _job(
     for remark in text.notes:
         reporter.stage(remark)
     words, counts = word_names(tokenizer), count_tokens(tokens, tokenizer.vocab_size)
-    tokenizer.release()  # from here on it is only saved
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open_store(len(tokens) > MOST_TOKENS_IN_MEMORY, folder.parent) as store:
+    with (
+        open_store(len(tokens) > MOST_TOKENS_IN_MEMORY, folder.parent) as store,
+        tempfile.TemporaryDirectory(prefix=".malmoi-", dir=folder.parent) as name,
+    ):
+        room = Path(name)
+        tokenizer.save(room)
+        tokenizer.release()  # it takes more than the words
         phrases = choose_phrases(folder, model, tokens, counts, words, earlier, reporter)
         if phrases is not None:
+            write_bytes(room / PHRASES, phrases.to_json().encode())
             tokens = phrases.join(tokens, store)
             words = words + phrases.names(words)
             counts = count_tokens(tokens, len(words))
         before = saved_before(folder) if earlier is None else earlier.counts(words)
         budget = config.training["budget_seconds"]
         seconds = None if budget is None else max(0.1, SHARE_FOR_LEARNING * budget - (time.monotonic() - started))
-        yield Job(
-            folder, rung, model, config, tokenizer, tokens, counts, words, phrases, before, earlier, seconds, reporter
-        )
+        yield Job(folder, rung, model, config, room, tokens, counts, words, phrases, before, earlier, seconds, reporter)
 
 
 def _learn(job: Job) -> None:
@@ -220,7 +230,7 @@ def _learn(job: Job) -> None:
 def _write(job: Job, made: Made, config: RunConfig) -> None:
     """The files of the finished run. Until all are there, config.json is missing or the checkpoint still stands."""
     job.save_words()
-    write_files(job.folder, [job.words[i] for i in made.token_ids.tolist()], made.vectors)
+    write_files(job.folder, [job.words[i] for i in made.token_ids], made.vectors)
     write_arrays(job.folder / MODEL, {"token_ids": made.token_ids, "counts": made.counts, **made.model})
     with atomic_file(job.folder / "metrics.jsonl") as file:
         file.write("".join(json.dumps(line) + "\n" for line in made.metrics).encode())

@@ -10,8 +10,9 @@ The numbers are mapped: loading runs through them once, to see that all are fini
 copy, and several processes share one in memory.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from malmoi.errors import DataError, RunError
 from malmoi.files import atomic_file, atomic_folder, recover_folder
-from malmoi.runs import write_arrays
+from malmoi.runs import digest_of, write_arrays
 
 if TYPE_CHECKING:
     from malmoi.vectors.vectors import Vectors
@@ -59,13 +60,20 @@ def save_vectors(folder: Path, vectors: "Vectors") -> None:
 
 def write_files(folder: Path, words: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> None:
     """The two files of some vectors, whose arrays are those of `vector_arrays`, in a folder that may hold others: a run."""
+    digest = hashlib.sha256()
     with atomic_file(folder / WORDS) as file:  # some at a time: a JSON text of all takes more than the words themselves
-        file.write(b"[")
-        for start in range(0, len(words), WORDS_AT_ONCE):
-            part = (json.dumps(word, ensure_ascii=False) for word in words[start : start + WORDS_AT_ONCE])
-            file.write(((",\n" if start else "\n") + ",\n".join(part)).encode())
-        file.write(b"\n]")
-    write_arrays(folder / MATRIX, dict(arrays))
+        for piece in _json(words):
+            file.write(piece)
+            digest.update(piece)
+    write_arrays(folder / MATRIX, dict(arrays), {"words": digest.hexdigest()})
+
+
+def _json(words: Sequence[str]) -> Iterator[bytes]:
+    yield b"["
+    for start in range(0, len(words), WORDS_AT_ONCE):
+        part = (json.dumps(word, ensure_ascii=False) for word in words[start : start + WORDS_AT_ONCE])
+        yield ((",\n" if start else "\n") + ",\n".join(part)).encode()
+    yield b"\n]"
 
 
 def vector_arrays(vectors: "Vectors") -> dict[str, NDArray[Any]]:
@@ -102,17 +110,22 @@ def load_vectors(folder: Path, *, unknown: Callable[[str], NDArray[Any] | None] 
         if not (folder / name).is_file():
             raise RunError(f"{folder / name} is missing. Expected a folder with saved vectors. Check its name.")
     try:
-        words = json.loads((folder / WORDS).read_bytes())
+        text = (folder / WORDS).read_bytes()
+        words = json.loads(text)
     except (ValueError, RecursionError, OSError) as error:
         raise RunError(f"{folder / WORDS} is damaged ({error}). Expected a JSON list. {_AGAIN}.") from None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise RunError(f"{folder / WORDS} is no list of words. Expected a JSON list of strings. {_AGAIN}.")
-    arrays = _mapped(folder / MATRIX)
-    if "matrix" not in arrays:
-        return Vectors(words, _sparse(folder / MATRIX, arrays, len(words)), unknown=unknown)
-    if arrays.keys() - {"matrix", "scales"}:
+    arrays, told = _mapped(folder / MATRIX)
+    if "matrix" in arrays and arrays.keys() - {"matrix", "scales"}:
         raise RunError(f"{folder / MATRIX} holds {sorted(arrays)}. Expected matrix, and maybe scales. {_AGAIN}.")
-    return Vectors(words, arrays["matrix"], arrays.get("scales"), unknown=unknown)
+    matrix = arrays["matrix"] if "matrix" in arrays else _sparse(folder / MATRIX, arrays, len(words))
+    vectors = Vectors(words, matrix, arrays.get("scales"), unknown=unknown)
+    if told.get("sha256") != digest_of(arrays) or told.get("words") != hashlib.sha256(text).hexdigest():
+        raise RunError(
+            f"{folder}: {WORDS} and {MATRIX} do not match their checksums: one was altered after it was written. {_AGAIN}."
+        )
+    return vectors
 
 
 def _sparse(path: Path, arrays: dict[str, NDArray[Any]], n_words: int) -> Any:
@@ -147,8 +160,8 @@ def _sparse(path: Path, arrays: dict[str, NDArray[Any]], n_words: int) -> Any:
     return csr_matrix((numbers, columns, starts), (n_words, int(n_columns[0])))
 
 
-def _mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file, mapped; every place is checked against the size of the file."""
+def _mapped(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The arrays of a safetensors file, mapped, and what it says of itself; places are checked against the size of the file."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -156,7 +169,7 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     try:
         header = json.loads(text)
-        header.pop("__metadata__", None)
+        told = dict(header.pop("__metadata__", {}))
         for name, entry in header.items():
             kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
             begin, end = entry["data_offsets"]
@@ -172,4 +185,4 @@ def _mapped(path: Path) -> dict[str, NDArray[Any]]:
             arrays[name] = np.memmap(path, kind, "r", 8 + length + begin, shape).view(np.ndarray)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverflowError) as error:
         raise RunError(f"{path} is damaged or cut off ({error or 'its header'}). {_AGAIN}.") from None
-    return arrays
+    return arrays, told
