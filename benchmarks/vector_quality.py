@@ -117,7 +117,12 @@ def main() -> None:
             for name, (vectors, lasted) in zip(models, made, strict=True):
                 models[name].append(vectors)
                 seconds[name].append(lasted)
-        result: dict[str, Any] = {"characters": n_characters, "words": len(models["malmoi"][0]), "seconds": seconds, "sets": {}}
+        result: dict[str, Any] = {
+            "characters": n_characters,
+            "words": len(models["malmoi"][0]),
+            "seconds": seconds,
+            "sets": {},
+        }
         everyone = [*models["malmoi"], *models["gensim"]]
         few = [vectors.first(options.first) for vectors in everyone]
         draws = np.random.default_rng(0).integers(options.seeds, size=(2, options.seeds, RESAMPLES))
