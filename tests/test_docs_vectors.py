@@ -117,6 +117,7 @@ def test_the_phrases_get_these_scores(language: str) -> None:
     found = find_phrases(Ids(ids), np.bincount(ids), PhraseSettings())
     assert found.pairs.tolist() == [[4, 5]]
     assert found.scores.tolist() == [120.0]
+    assert re.search(rf"(threshold|문턱값) {PhraseSettings().threshold:g}(?!\d)", text_of(language, "word2vec"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
