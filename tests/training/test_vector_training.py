@@ -94,6 +94,9 @@ def test_it_goes_on_from_a_file_of_vectors(text: Path, tmp_path: Path) -> None:
         ("word2vec", {"epochs": 2.5}, "--epochs 2.5 does not fit word2vec: a whole number"),
         ("glove", {"initialise_from": "x"}, "its vectors follow from the counts"),
         ("word2vec", {"objective": "hierarchical", "keep": "output"}, "keep='output' needs a vector of each word"),
+        ("word2vec", {"objective": "softmax", "subwords": "jamo"}, "learnt with objective='negative' alone"),
+        ("word2vec", {"divide_gradient": True}, "Leave --divide-gradient out, or give --method cbow"),
+        ("word2vec", {"min_learning_rate": 0.1}, "cannot fall from 0.025 to 0.1"),
         ("word2vec", {"subwords": "syllables"}, "subwords='syllables' does not fit"),
         (
             "word2vec",

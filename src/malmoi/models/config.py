@@ -315,3 +315,17 @@ class Word2VecConfig(VectorConfig):
                 "unseen words could not be compared with the others. Leave --keep out, or --subwords."
             )
         return self
+
+    @model_validator(mode="after")
+    def what_is_asked_for_has_a_meaning(self) -> "Word2VecConfig":
+        if self.subwords != "none" and self.objective != "negative":
+            raise ConfigError(
+                f"subwords={self.subwords!r} is learnt with objective='negative' alone, and objective={self.objective!r} was "
+                "given. Leave --objective out, or --subwords."
+            )
+        if self.divide_gradient and self.method != "cbow":
+            raise ConfigError(
+                f"divide_gradient shares the gradient of a mean among the words of a window, and method={self.method!r} has no "
+                "mean. Leave --divide-gradient out, or give --method cbow."
+            )
+        return self

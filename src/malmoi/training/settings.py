@@ -82,7 +82,9 @@ class Word2VecTrainingSettings(Settings):
     learning_rate: float | None = Field(
         None, gt=0, lt=float("inf"), description="first learning rate; if left out 0.025, and 0.05 for cbow"
     )
-    min_learning_rate: float = Field(0.0001, ge=0, lt=float("inf"), description="last learning rate")
+    min_learning_rate: float | None = Field(
+        None, ge=0, lt=float("inf"), description="last learning rate; if left out 0.0001, but never above the first"
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="of first values, windows and wrong words")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="seconds between checkpoints")
 

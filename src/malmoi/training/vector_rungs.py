@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 
 BYTES_PER_TOKEN, BYTES_PER_CELL = 4, 12
+LAST_RATE = 0.0001  # of word2vec, where none is given
 
 
 def _count_pairs(job: Job, store: "Store") -> "Cooccurrence":
@@ -158,7 +159,7 @@ def learn_word2vec(job: Job) -> Made:
         dim=model.embed_dim,
         epochs=job.epochs,
         learning_rate=rate,
-        min_learning_rate=min(settings.min_learning_rate, rate),
+        min_learning_rate=min(LAST_RATE, rate) if settings.min_learning_rate is None else settings.min_learning_rate,
     )
     state = job.saved_state()
 
