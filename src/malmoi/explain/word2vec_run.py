@@ -25,7 +25,7 @@ from malmoi.explain.word2vec_checks import engine_difference, scratch_difference
 from malmoi.explain.word2vec_moment import Moment, Network, Word, answers_of_all, find_moment
 from malmoi.explain.word2vec_steps import Scene, backward_steps, forward_steps
 from malmoi.explain.word2vec_text import Reader, read_network
-from malmoi.explain.word2vec_update import Answers, backward, forward, gather, moved
+from malmoi.explain.word2vec_update import Answers, Gradients, Rows, backward, forward, gather, moved
 from malmoi.language import Language
 from malmoi.models.word2vec.sampling import keep_probabilities
 from malmoi.runs import RunConfig
@@ -102,24 +102,10 @@ def explain_update(
     found = forward(rows)
     gradients = backward(rows, found)
     after = moved(rows, gradients, rate)
-    pieces = network.piece_names(word.row for word in moment.read)
-    names = dict(zip(moment.asked.tolist(), moment.asked_names, strict=True))
-    scene = Scene(
-        moment.target.text,
-        moment.hidden,
-        moment.asked_names,
-        [network.words[i] if i < len(network.words) else pieces.get(i, str(i)) for i in rows.input_ids.tolist()],
-        [names[i] for i in rows.output_ids.tolist()],
-        len(network.inputs) + len(network.outputs),
-        rate,
-        config.objective,
-    )
+    scene = _scene(network, moment, rows, rate)
     answers = answers_of_all(network, found.hidden)
     best = np.argsort(-answers, kind="stable")[:LIKELIEST]
     target = moment.target.row
-    agreement = {tell("trainer"): engine_difference(rows, gradients, rate)}
-    if (by_scratch := scratch_difference(rows, gradients)) is not None:
-        agreement["malmoi.scratch"] = rate * by_scratch
     return Explanation(
         text=text,
         family="word2vec",
@@ -134,7 +120,7 @@ def explain_update(
             *backward_steps(tell, scene, rows, found, gradients, forward(after)),
         ),
         surprisals={"question": _units(network, moment, found)},
-        agreement=agreement,
+        agreement=_agreement(tell, rows, gradients, rate),
         likeliest=[(network.words[i], float(answers[i])) for i in best],
         notes=_notes(tell, network, words, moment),
         among="neighbours",
@@ -142,6 +128,30 @@ def explain_update(
         compares="rows",
         span=(moment.target.begin, moment.target.end),
     )
+
+
+def _scene(network: Network, moment: Moment, rows: Rows, rate: float) -> Scene:
+    """What everything that takes part is called, and how large it is."""
+    pieces = network.piece_names(word.row for word in moment.read)
+    names = dict(zip(moment.asked.tolist(), moment.asked_names, strict=True))
+    return Scene(
+        moment.target.text,
+        moment.hidden,
+        moment.asked_names,
+        [network.words[i] if i < len(network.words) else pieces.get(i, str(i)) for i in rows.input_ids.tolist()],
+        [names[i] for i in rows.output_ids.tolist()],
+        len(network.inputs) + len(network.outputs),
+        rate,
+        network.config.objective,
+    )
+
+
+def _agreement(tell: Teller, rows: Rows, gradients: Gradients, rate: float) -> dict[str, float]:
+    """The largest difference of a moved number from what other engines move it to, by their names."""
+    agreement = {tell("trainer"): engine_difference(rows, gradients, rate)}
+    if (by_scratch := scratch_difference(rows, gradients)) is not None:
+        agreement["malmoi.scratch"] = rate * by_scratch
+    return agreement
 
 
 def reading_steps(
