@@ -1,6 +1,6 @@
 """Are word2vec vectors as good as gensim's? The same words, options and epochs, several seeds, similarity sets and analogies.
 
-    pip install gensim          # or into a folder of its own, named in PYTHONPATH
+    pip install -c constraints.txt -e '.[bench]'
     python -m benchmarks.vector_quality TEXT [--field F] [--method skip-gram|cbow] [--seeds 3] [--epochs 5] [--workers 1]
         [--subwords none] [--first 30000] [--max-characters N] [--sets SET...]
 

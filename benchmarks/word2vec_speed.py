@@ -1,7 +1,7 @@
 """Words per second of word2vec against gensim, in turn, in one process; and what the vectors are worth.
 
-    pip install --target FOLDER gensim==4.4.0
-    PYTHONPATH=FOLDER python -m benchmarks.word2vec_speed TEXT [--rounds 5] [--epochs 3] [--sets FOLDER/EN-*.txt]
+    pip install -c constraints.txt -e '.[bench]'
+    python -m benchmarks.word2vec_speed TEXT [--rounds 5] [--epochs 3] [--sets FOLDER/EN-*.txt]
         [--objective hierarchical]
 
 TEXT has a sentence a line, words between spaces. Both sides count every known word of the text as read; both use 100
