@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from malmoi.layers import output
 from malmoi.layers.gates import lstm_backward, lstm_forward
-from malmoi.layers.noise import Noise
+from malmoi.layers.noise import LEVELS, Noise
 from malmoi.layers.output import linear_cross_entropy
 from malmoi.layers.products import packed_product
 
@@ -127,3 +127,29 @@ def test_noise_is_a_function_of_seed_and_step_and_keeps_the_mean() -> None:
 def test_one_step_draws_different_masks_in_a_row() -> None:
     noise, like = Noise(1, 1), torch.zeros(1)
     assert not torch.equal(noise.keep((64,), 0.5, like), noise.keep((64,), 0.5, like))
+
+
+def test_a_device_that_draws_its_own_masks_draws_the_same_for_the_same_step() -> None:
+    """What a GPU would do, done here by the generator of this device."""
+
+    def masks(seed: int, step: int) -> list[torch.Tensor]:
+        noise = Noise(seed, step)
+        return [noise._there((40, 50), threshold, torch.device("cpu")) for threshold in (LEVELS // 4, LEVELS // 4)]
+
+    first, second = masks(7, 12)
+    assert torch.equal(first, masks(7, 12)[0])
+    assert torch.equal(second, masks(7, 12)[1])
+    assert not torch.equal(first, second)  # each purpose has its own
+    assert not torch.equal(first, masks(7, 13)[0])
+    assert not torch.equal(first, masks(8, 12)[0])
+    assert float((~first).float().mean()) == pytest.approx(0.25, abs=0.04)  # 3.6 standard deviations of 2,000 draws
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_masks_of_a_gpu_are_drawn_there() -> None:
+    like = torch.zeros(3, device="cuda", dtype=torch.bfloat16)
+    first, again = (Noise(3, 9).keep((64, 65), 0.5, like) for _ in range(2))
+    assert first.device == like.device
+    assert first.dtype == like.dtype
+    assert torch.equal(first, again)
+    assert set(first.unique().tolist()) == {0.0, 2.0}
