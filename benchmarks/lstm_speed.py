@@ -17,10 +17,10 @@ from torch import Tensor
 
 from benchmarks.plain_lstm import PlainLSTM, train_step
 from malmoi.layers.noise import Noise
-from malmoi.models.config import LSTMConfig
+from malmoi.machine import fastest_precision, keep_freed_memory
+from malmoi.models.options.recurrent import LSTMConfig
 from malmoi.models.registry import build_model, find_rung
-from malmoi.training.machine import fastest_precision, keep_freed_memory
-from malmoi.training.objectives import next_token_loss
+from malmoi.training.objectives.next_token import next_token_loss
 from malmoi.training.optimisers import Optimiser
 
 VOCABULARY, WIDTH, LAYERS, BATCH, WINDOW, DROPOUT = 10_000, 650, 2, 20, 35, 0.2

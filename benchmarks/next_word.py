@@ -15,9 +15,10 @@ from pathlib import Path
 
 from benchmarks.plain_lstm import data_folder
 from malmoi.api import Run
-from malmoi.models.config import LSTMConfig
+from malmoi.arrays import write_arrays
+from malmoi.models.options.recurrent import LSTMConfig
 from malmoi.models.registry import build_model, find_rung
-from malmoi.runs import RunConfig, write_arrays, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import train_tokenizer
 

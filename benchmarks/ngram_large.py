@@ -35,10 +35,10 @@ def write_text(path: Path, n_tokens: int) -> None:
 
 def count(path: Path, folder: Path, memory: int, threads: int) -> dict[str, object]:
     from malmoi.files import release_pages
-    from malmoi.models.config import NGramConfig
-    from malmoi.models.ngram.counting import open_store
     from malmoi.models.ngram.estimate import estimate, needs_files
     from malmoi.models.ngram.tables import save_tables
+    from malmoi.models.options.ngram import NGramConfig
+    from malmoi.store import open_store
 
     class Text:
         def __init__(self) -> None:

@@ -24,14 +24,15 @@ import numpy as np
 
 from benchmarks.plain_lstm import data_folder
 from malmoi.api import Run
+from malmoi.arrays import write_arrays
 from malmoi.generation.sampling import generate
-from malmoi.models.config import LSTMConfig
+from malmoi.models.options.recurrent import LSTMConfig
 from malmoi.models.registry import build_model, find_rung
-from malmoi.runs import RunConfig, write_arrays, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import train_tokenizer
 
-ENGINES = ("scratch", "torch")
+ENGINES = ("numpy", "torch")
 ROUNDS, TOKENS = 9, 60
 STARTS = 9
 COMPARED_TOKENS = 600
@@ -61,7 +62,7 @@ def speed(folder: Path) -> dict[str, float]:
             texts[engine] = generate(run.model, run.tokenizer, "the", max_tokens=TOKENS, seed=round_)
             if round_:  # the first warms up
                 rates[engine].append(TOKENS / (time.perf_counter() - began))
-        assert texts["scratch"] == texts["torch"]
+        assert texts["numpy"] == texts["torch"]
     ratios = [ours / theirs for ours, theirs in zip(*rates.values(), strict=True)]
     return {engine: round(statistics.median(rates[engine]), 1) for engine in ENGINES} | {
         "ratio": round(statistics.median(ratios), 2)

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from benchmarks.plain_lstm import PlainLSTM, train_step
+from malmoi.machine import keep_freed_memory
 from malmoi.scratch.optimisers import SGD
 from malmoi.scratch.rnnlm import BetterRnnlm
 from malmoi.scratch.trainer import update
-from malmoi.training.machine import keep_freed_memory
 
 VOCABULARY, WIDTH, LAYERS, BATCH, WINDOW, RATE, CLIP = 10_000, 650, 2, 20, 35, 1.0, 0.25
 ROUNDS, STEPS = 9, 3

@@ -1,4 +1,4 @@
-"""A text of token ids in memory, as whatever reads one expects it (`malmoi.models.ngram.counting.TokenStream`)."""
+"""A text of token ids in memory, as whatever reads one expects it (`malmoi.store.TokenStream`)."""
 
 from collections.abc import Sequence
 

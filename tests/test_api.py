@@ -8,20 +8,21 @@ import pytest
 
 import malmoi
 from malmoi.api import Run
+from malmoi.arrays import read_arrays, write_arrays
+from malmoi.engines.numpy_engine import NumPyLanguageModel
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import ConfigError, MissingExtraError, RunError
-from malmoi.models.neural import NeuralLanguageModel
+from malmoi.machine import available_memory, find_device, keep_freed_memory, measure_matmul
 from malmoi.models.registry import RUNGS, build_model
-from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
-from malmoi.scratch.serving import ScratchLanguageModel
+from malmoi.runs.card import write_card
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import train_tokenizer
-from malmoi.training.card import write_card
-from malmoi.training.machine import available_memory, find_device, keep_freed_memory, measure_matmul
 
 LINES = ["나는 학교에 간다", "너는 집에 간다", "the cat sat on the mat"]
 
 
-def saved(folder: Path, name: str) -> NeuralLanguageModel:
+def saved(folder: Path, name: str) -> TorchLanguageModel:
     """A small run with random weights; the model it was made from."""
     tokenizer = train_tokenizer("char", LINES)
     config = RUNGS[name].config(vocab_size=tokenizer.vocab_size, embed_dim=9, hidden_size=13)
@@ -29,7 +30,7 @@ def saved(folder: Path, name: str) -> NeuralLanguageModel:
     tokenizer.save(folder)
     write_config(folder, RunConfig(family=name, model=config.model_dump()))
     write_arrays(folder / "model.safetensors", {key: p.detach().numpy() for key, p in network.named_parameters()})
-    return NeuralLanguageModel(network, start_id=tokenizer.eos_id)
+    return TorchLanguageModel(network, start_id=tokenizer.eos_id)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if rung.kind == "steps"))
@@ -85,15 +86,15 @@ def test_without_pytorch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
 
 def test_numpy_serves_on_the_cpu_and_pytorch_where_it_is_asked_for(tmp_path: Path) -> None:
     saved(tmp_path, "gru")
-    assert isinstance(malmoi.load(tmp_path).model, ScratchLanguageModel)
-    assert isinstance(malmoi.load(tmp_path, engine="scratch", device="auto").model, ScratchLanguageModel)
-    assert isinstance(malmoi.load(tmp_path, engine="torch").model, NeuralLanguageModel)
+    assert isinstance(malmoi.load(tmp_path).model, NumPyLanguageModel)
+    assert isinstance(malmoi.load(tmp_path, engine="numpy", device="auto").model, NumPyLanguageModel)
+    assert isinstance(malmoi.load(tmp_path, engine="torch").model, TorchLanguageModel)
     with pytest.raises(ConfigError, match=r"--device cuda:99 cannot be used here"):
         _ = malmoi.load(tmp_path, device="cuda:99").model
-    with pytest.raises(ConfigError, match=r"no engine 'jax'. Engines are: auto, torch, scratch"):
+    with pytest.raises(ConfigError, match=r"no engine 'jax'. Engines are: auto, torch, numpy"):
         malmoi.load(tmp_path, engine="jax")
-    with pytest.raises(ConfigError, match=r"scratch cannot compute on 'cuda'.*Use the device cpu, or the engine torch"):
-        malmoi.load(tmp_path, device="cuda", engine="scratch")
+    with pytest.raises(ConfigError, match=r"numpy cannot compute on 'cuda'.*Use the device cpu, or the engine torch"):
+        malmoi.load(tmp_path, device="cuda", engine="numpy")
 
 
 def test_devices_are_checked_before_use() -> None:

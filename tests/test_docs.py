@@ -17,10 +17,11 @@ from torch import Tensor
 import malmoi
 from malmoi.cli import build_app
 from malmoi.cli.train import rung_first
-from malmoi.models.config import GRUConfig, LSTMConfig, NNLMConfig, RecurrentConfig, RNNConfig
 from malmoi.models.gru import GRULayer
 from malmoi.models.lstm import LSTMLanguageModel
 from malmoi.models.nnlm import NNLM
+from malmoi.models.options.nnlm import NNLMConfig
+from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
 from malmoi.models.recurrent import RecurrentLayer
 from malmoi.models.registry import RUNGS, find_rung
 from malmoi.models.rnn import RNNLanguageModel, RNNLayer
@@ -130,10 +131,10 @@ def test_the_recipes_of_a_page_are_accepted(page: Path, tmp_path: Path) -> None:
     for text in blocks(page, "toml"):
         recipe = tmp_path / "recipe.toml"
         recipe.write_text(text, encoding="utf-8")
-        asked, model, training = read_request({"recipe": recipe})
-        assert asked.rung is not None
-        find_rung(asked.rung).config.parse({"vocab_size": 9, **model})
-        assert training
+        asked = read_request({"recipe": recipe})
+        assert asked.request.rung is not None
+        find_rung(asked.request.rung).config.parse({"vocab_size": 9, **asked.model})
+        assert asked.training
 
 
 def slug(heading: str) -> str:

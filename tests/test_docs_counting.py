@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from streams import Ids
 
-from malmoi.models.config import NGramConfig
 from malmoi.models.ngram import NGramModel
-from malmoi.models.ngram.counting import Store
 from malmoi.models.ngram.estimate import estimate
 from malmoi.models.ngram.smoothing import discounts_of
+from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import find_rung
+from malmoi.store import Store
 from malmoi.text.tokenizers import train_tokenizer
 from malmoi.training.request import read_request
 
@@ -247,7 +247,8 @@ def test_the_probabilities_by_hand_come_out(language: str, by_hand: ByHand) -> N
 
 @pytest.mark.parametrize("recipe", sorted((ROOT / "recipes" / "ngram").glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_are_accepted(recipe: Path) -> None:
-    asked, model, training = read_request({"recipe": str(recipe)})
+    sorted_request = read_request({"recipe": str(recipe)})
+    asked, model, training = sorted_request.request, sorted_request.model, sorted_request.training
     assert asked.rung == "ngram"
     find_rung("ngram").config.parse({"vocab_size": 9, **model})
     assert asked.text

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from malmoi.arrays import checked, read_arrays, write_arrays
 from malmoi.errors import MalmoiError, RunError
-from malmoi.runs import (
+from malmoi.runs.folder import (
     RunConfig,
     append_metrics,
-    checked,
-    read_arrays,
     read_config,
     read_metrics,
     run_path,
     trim_metrics,
-    write_arrays,
     write_config,
 )
 

@@ -19,10 +19,11 @@ import pytest
 from packaging.requirements import Requirement
 
 import malmoi
+from malmoi.arrays import write_arrays
 from malmoi.cli import main
-from malmoi.models.config import NGramConfig
+from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import LANGUAGE_MODELS, RUNGS, build_model
-from malmoi.runs import RunConfig, write_arrays, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 

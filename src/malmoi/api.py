@@ -6,17 +6,17 @@
 Every verb of the command line and every route of a server calls what is here.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from malmoi.errors import ConfigError, MissingExtraError, RunError
-from malmoi.models.config import ModelConfig, NeuralConfig, NGramConfig
-from malmoi.models.registry import Rung, build_model, find_rung
-from malmoi.runs import IMPORTED_VECTORS, Arrays, RunConfig, checked, read_arrays, read_config, run_path
+from malmoi.errors import ConfigError, MissingExtraError
+from malmoi.models.registry import find_rung
+from malmoi.runs.folder import RunConfig, read_config, run_path
+from malmoi.runs.opening import holds_vectors, open_model
+from malmoi.runs.opening import load_vectors as load_vectors
 
 if TYPE_CHECKING:
     from malmoi.data.tokens import TokenView
@@ -31,8 +31,24 @@ if TYPE_CHECKING:
     from malmoi.training.progress import Reporter
     from malmoi.vectors import Vectors
 
-ENGINES = ("auto", "torch", "scratch")
+ENGINES = ("auto", "torch", "numpy")
 Text = "str | Path | Sequence[str | Path] | TextSource"
+
+
+class Once(cached_property[Any]):
+    """A cached property of a `Run`, made by the first of the threads that ask for it; the others wait."""
+
+    def __get__(self, run: Any, owner: Any = None) -> Any:
+        if run is None:
+            return self
+        with run._lock:
+            return super().__get__(run, owner)
+
+
+if TYPE_CHECKING:
+    once = cached_property
+else:
+    once = Once
 
 
 class Run:
@@ -41,8 +57,8 @@ class Run:
     Args:
         folder: A run folder, or the name of one under runs/.
         device: Where the model computes: "cpu", "cuda" and so on; "auto" is the GPU where there is one.
-        engine: What computes a neural model: "scratch" (NumPy alone, on the CPU, ready at once), "torch" (PyTorch), or "auto":
-            scratch on the CPU, PyTorch elsewhere. Both give the same answers up to rounding; counts need neither.
+        engine: What computes a neural model: "numpy" (NumPy alone, on the CPU, ready at once), "torch" (PyTorch), or "auto":
+            NumPy on the CPU, PyTorch elsewhere. Both give the same answers up to rounding; counts need neither.
 
     Raises:
         RunError: If the folder is no run, or one of its files is damaged.
@@ -52,78 +68,39 @@ class Run:
     def __init__(self, folder: str | Path, device: str = "cpu", engine: str = "auto") -> None:
         if engine not in ENGINES:
             raise ConfigError(f"There is no engine {engine!r}. Engines are: {', '.join(ENGINES)}.")
-        if engine == "scratch" and device not in ("cpu", "auto"):
+        if engine == "numpy" and device not in ("cpu", "auto"):
             raise ConfigError(
-                f"The engine scratch cannot compute on {device!r}: NumPy knows the CPU alone. Use the device cpu, or the "
+                f"The engine numpy cannot compute on {device!r}: NumPy knows the CPU alone. Use the device cpu, or the "
                 "engine torch."
             )
         self.folder = run_path(folder)
         self.device, self.engine = device, engine
+        self._lock = RLock()
         self.config: RunConfig = read_config(self.folder)
 
     def __repr__(self) -> str:
         return f"<malmoi.Run {self.config.family} at {self.folder}>"
 
-    @cached_property
+    @once
     def tokenizer(self) -> "Tokenizer":
         from malmoi.text.tokenizers import Tokenizer
 
         return Tokenizer.load(self.folder)
 
-    @cached_property
+    @once
     def model(self) -> "LanguageModel":
-        if holds_vectors(self.config):
-            raise RunError(
-                f"{self.folder} is a run of {self.config.family}: vectors of words, which give no probabilities. Expected a "
-                f"language model, as malmoi train ngram makes one. Use the vectors: malmoi vectors similar {self.folder} WORD"
-            )
-        rung = find_rung(self.config.family)
-        config = rung.config.parse(self.config.model)
-        path = self.folder / "model.safetensors"
-        if isinstance(config, NGramConfig):
-            from malmoi.models.ngram.model import NGramModel
-            from malmoi.models.ngram.tables import load_tables
+        return open_model(self.folder, self.config, lambda: self.tokenizer, self.device, self.engine)
 
-            tables = load_tables(path, config.order, config.vocab_size)
-            return NGramModel(tables, self.tokenizer.bos_id, self.tokenizer.eos_id)
-        assert isinstance(config, NeuralConfig)
-        with ThreadPoolExecutor(1) as pool:  # the checksum of the weights and the tokenizer keep one core each busy
-            reading = pool.submit(read_arrays, path)
-            from malmoi.scratch.serving import ScratchLanguageModel, weight_shapes
+    def load(self) -> None:
+        """Read weights and tokenizer now, side by side; otherwise each is read when it is first needed."""
+        _ = self.model
 
-            start_id = self.tokenizer.eos_id
-            arrays = checked(reading.result(), weight_shapes(config), path)
-        if self._served_by_scratch():
-            return ScratchLanguageModel(config, arrays, start_id)
-        return self._torch_model(rung, config, arrays)
-
-    def _served_by_scratch(self) -> bool:
-        if self.engine != "auto" or self.device not in ("cpu", "auto"):
-            return self.engine == "scratch"
-        if self.device == "cpu" or find_spec("torch") is None:
-            return True
-        return str(device_of("auto")) == "cpu"
-
-    def _torch_model(self, rung: Rung, config: ModelConfig, arrays: Arrays) -> "LanguageModel":
-        try:
-            import torch
-        except ModuleNotFoundError:
-            purpose = f"A run of the rung {rung.name} with the engine torch"
-            raise MissingExtraError("PyTorch", "neural", purpose) from None
-        from malmoi.models.neural import NeuralLanguageModel
-
-        network = build_model(rung, config)
-        with torch.no_grad():
-            for name, parameter in network.named_parameters():
-                parameter.copy_(torch.from_numpy(arrays[name]))
-        return NeuralLanguageModel(network.to(device_of(self.device)), start_id=self.tokenizer.eos_id)
-
-    @cached_property
+    @once
     def vectors(self) -> "Vectors":
         """The vectors of a run of word2vec, glove or cooccurrence."""
         return load_vectors(self.folder)
 
-    @cached_property
+    @once
     def completer(self) -> "Completer":
         from malmoi.generation.completion import Completer
 
@@ -229,15 +206,15 @@ class Run:
             engines=self._other_engines,
         )
 
-    @cached_property
+    @once
     def _other_engines(self) -> "dict[str, LanguageModel]":
         """What else can compute this run here, by the name that people know."""
-        if find_rung(self.config.family).kind == "counts":
+        if not find_rung(self.config.family).is_network:
             return {}
-        from malmoi.scratch.serving import ScratchLanguageModel
+        from malmoi.engines.numpy_engine import NumPyLanguageModel
 
-        if not isinstance(self.model, ScratchLanguageModel):
-            return {"NumPy": Run(self.folder, engine="scratch").model}
+        if not isinstance(self.model, NumPyLanguageModel):
+            return {"NumPy": Run(self.folder, engine="numpy").model}
         try:
             return {"PyTorch": Run(self.folder, engine="torch").model}
         except MissingExtraError:
@@ -293,51 +270,6 @@ def import_arpa(path: str | Path, out: str | Path, *, tokenizer_from: str | Path
     return Run(import_run(path, out, tokenizer_from=tokenizer_from))
 
 
-def holds_vectors(config: RunConfig) -> bool:
-    """Whether a run is vectors of words and no language model."""
-    return config.family == IMPORTED_VECTORS or find_rung(config.family).kind == "vectors"
-
-
-def load_vectors(source: str | Path, *, progress: Callable[[int, int], None] | None = None) -> "Vectors":
-    """Vectors of words, wherever they are.
-
-    Args:
-        source: A run of word2vec, glove or cooccurrence (its folder, or its name under runs/), a folder of saved vectors, or a
-            file of word2vec, GloVe or fastText.
-        progress: Told how much of a file was read, and of how much.
-
-    Raises:
-        RunError: If there is nothing there, it is a language model, or it is damaged.
-        DataError: If a file holds no vectors.
-    """
-    from malmoi.vectors import storage
-
-    path = Path(source)
-    if path.is_file():
-        from malmoi.interop.vector_files import read_vectors
-
-        return read_vectors(path, progress=progress)
-    if (path / storage.WORDS).is_file() and not (path / "config.json").is_file():
-        return storage.load_vectors(path)
-    folder = run_path(path)
-    config = read_config(folder)
-    if not holds_vectors(config):
-        raise RunError(
-            f"{folder} is a run of {config.family}, a language model. Expected vectors of words: a run of word2vec, glove or "
-            "cooccurrence, or a file of vectors. Train some: malmoi train word2vec TEXT"
-        )
-    return storage.load_vectors(folder, unknown=_composer(folder, config))
-
-
-def _composer(folder: Path, config: RunConfig) -> Callable[[str], Any] | None:
-    """What makes vectors of unseen words from their pieces, where a run has learnt such."""
-    if config.model.get("subwords", "none") == "none":
-        return None
-    from malmoi.training.vectors import subword_composer
-
-    return subword_composer(folder, config)
-
-
 def as_source(text: Any) -> Any:
     """Paths become a TextSource; a TextSource or a token view stays as it is."""
     from malmoi.text.sources import TextSource
@@ -345,14 +277,3 @@ def as_source(text: Any) -> Any:
     if isinstance(text, (str, Path)) or (isinstance(text, Sequence) and not hasattr(text, "counts")):
         return TextSource(text)
     return text
-
-
-def device_of(name: str) -> Any:
-    """A torch device that is really there.
-
-    Raises:
-        ConfigError: If this machine has no such device.
-    """
-    from malmoi.training.machine import find_device
-
-    return find_device(name)

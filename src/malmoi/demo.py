@@ -168,7 +168,7 @@ def run_tour(
 
 def remove_earlier_tour(folder: Path) -> None:
     """Remove the run that an earlier tour left; whatever else is there stays, for training to refuse the folder."""
-    from malmoi.runs import read_config
+    from malmoi.runs.folder import read_config
 
     try:
         is_ours = read_config(folder).command.startswith(COMMAND)

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import pytest
 
+from malmoi.arrays import write_arrays
 from malmoi.cli import main
 from malmoi.models.registry import build_model, find_rung
-from malmoi.runs import RunConfig, write_arrays, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.tokenizers import train_tokenizer
 
 LINES = [

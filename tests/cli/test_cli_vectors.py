@@ -13,11 +13,11 @@ from scipy.sparse import csr_matrix
 from malmoi import api
 from malmoi.cli.vectors import ask
 from malmoi.interop.exchange import VECTOR_FAMILIES
-from malmoi.interop.vector_files import read_vectors
-from malmoi.interop.vector_writing import write_vectors
 from malmoi.models.registry import RUNGS
-from malmoi.runs import RunConfig, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.vectors import Vectors
+from malmoi.vectors.files.reading import read_vectors
+from malmoi.vectors.files.writing import write_vectors
 from malmoi.vectors.storage import vector_arrays, write_files
 
 WORDS = ["왕", "여왕", "남자", "여자", "빵", "king"]

@@ -44,7 +44,7 @@ def report(step: int, of: int = 1000) -> StepReport:
 
 
 def evaluation(step: int, nll: float, is_best: bool) -> EvaluationReport:
-    return EvaluationReport(step, 1.0, nll, nll / 3, is_best, 10.0)
+    return EvaluationReport(step, 1.0, {"bits_per_byte": nll / 3, "perplexity": math.exp(nll)}, is_best, 10.0)
 
 
 def train(reporter: ConsoleReporter, clock: Clock, seconds: float) -> None:

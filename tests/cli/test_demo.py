@@ -15,7 +15,7 @@ from malmoi.cli import demo as command
 from malmoi.demo import Corpus, Figures, Tour, english_lines, frequent_contexts, hold_out, korean_lines, read_catalogue
 from malmoi.errors import DataError
 from malmoi.generation.completion import NextToken
-from malmoi.runs import read_config
+from malmoi.runs.folder import read_config
 
 
 def catalogue(messages: list[tuple[bytes, bytes]], order: str = "<") -> bytes:

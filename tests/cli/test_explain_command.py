@@ -8,8 +8,8 @@ import pytest
 from conftest import Malmoi
 
 import malmoi as package
+from malmoi.arrays import read_arrays
 from malmoi.cli.explain import print_explanation
-from malmoi.runs import read_arrays
 
 
 def test_the_steps_are_printed(malmoi: Malmoi, char_run: Path) -> None:

@@ -15,7 +15,7 @@ from conftest import LINES, Malmoi
 from malmoi.cli import train as command
 from malmoi.cli.options import TokenizerKind
 from malmoi.models.registry import RUNGS, find_rung
-from malmoi.runs import read_config
+from malmoi.runs.folder import read_config
 from malmoi.text.tokenizers import KINDS
 from malmoi.training import pipeline
 from malmoi.training.planner import make_plan

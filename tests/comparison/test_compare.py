@@ -12,6 +12,7 @@ import pytest
 from small import COMMON, Listener, quickly, sentences
 
 import malmoi
+from malmoi.arrays import read_arrays
 from malmoi.comparison import bench
 from malmoi.comparison import compare as module
 from malmoi.comparison.compare import ComparisonStopped, check_report, compare
@@ -19,7 +20,6 @@ from malmoi.comparison.outcome import Comparison
 from malmoi.data.tokens import encode_to_disk
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
 from malmoi.evaluation.perplexity import evaluate
-from malmoi.runs import read_arrays
 from malmoi.text.sources import TextSource
 from malmoi.training import pipeline
 

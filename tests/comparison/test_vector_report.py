@@ -18,7 +18,7 @@ from malmoi.evaluation import VectorComparison, evaluate_sets
 from malmoi.evaluation.vector_comparison import Score, VectorDifference
 from malmoi.evaluation.vector_sets import AnalogySet, SimilaritySet
 from malmoi.offline import beside
-from malmoi.runs import RunConfig, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.vectors import Vectors
 
 ALLOWED = set(

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from streams import Ids
 
+from malmoi.engines.numpy_engine import NumPyLanguageModel
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.models.baselines import UniformModel, UnigramModel
 from malmoi.models.combined import Cached, CountCache, Interpolated, LastTokenBuckets, Lookback, MatchedOrderBuckets
 from malmoi.models.combined.hidden_cache import HiddenCache
-from malmoi.models.config import NGramConfig
 from malmoi.models.interface import LanguageModel
-from malmoi.models.neural import NeuralLanguageModel
-from malmoi.models.ngram.counting import Store
 from malmoi.models.ngram.estimate import estimate
 from malmoi.models.ngram.model import NGramModel
+from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import RUNGS, build_model
-from malmoi.scratch.serving import ScratchLanguageModel
+from malmoi.store import Store
 
 V = 23
 EOS = 3
@@ -28,7 +28,7 @@ def neural(name: str, **options: object) -> Callable[[], LanguageModel]:
         network = build_model(RUNGS[name], config, seed=2)
         for parameter in network.parameters():  # far from uniform, so that a mistake cannot hide
             parameter.data *= 4
-        return NeuralLanguageModel(network, start_id=EOS)
+        return TorchLanguageModel(network, start_id=EOS)
 
     return make
 
@@ -38,9 +38,9 @@ def scratch(name: str, **options: object) -> Callable[[], LanguageModel]:
 
     def make() -> LanguageModel:
         served = neural(name, **options)()
-        assert isinstance(served, NeuralLanguageModel)
+        assert isinstance(served, TorchLanguageModel)
         arrays = {key: weight.detach().numpy() for key, weight in served.network.named_parameters()}
-        return ScratchLanguageModel(served.network.config, arrays, start_id=EOS)
+        return NumPyLanguageModel(served.network.config, arrays, start_id=EOS)
 
     return make
 

@@ -5,13 +5,13 @@ import pytest
 from bigram import Bigram, Words
 
 from malmoi.data.tokens import TextCounts, TokenView
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.evaluation import caching
 from malmoi.evaluation.caching import first_tokens, tune_cache
 from malmoi.evaluation.perplexity import evaluate
 from malmoi.models.baselines import UnigramModel
 from malmoi.models.combined import Cached, CountCache, LastTokenBuckets, Lookback
 from malmoi.models.combined.hidden_cache import HiddenCache
-from malmoi.models.neural import NeuralLanguageModel
 from malmoi.models.registry import RUNGS, build_model
 
 V = 12
@@ -62,7 +62,7 @@ def test_the_window_of_reading_changes_nothing() -> None:
 
 def test_hidden_vectors_are_cached_of_a_neural_model() -> None:
     config = RUNGS["rnn"].config.parse({"vocab_size": V, "embed_dim": 6, "hidden_size": 6, "n_layers": 1})
-    model = NeuralLanguageModel(build_model(RUNGS["rnn"], config, seed=1), start_id=3)
+    model = TorchLanguageModel(build_model(RUNGS["rnn"], config, seed=1), start_id=3)
     text = bursts(5)
     tuned = tune_cache(model, text)
     assert isinstance(tuned.cache, HiddenCache)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import LINES, neural_model
 
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import ConfigError
 from malmoi.explain.explaining import explain_model
 from malmoi.explain.explanation import Explanation
@@ -14,7 +15,6 @@ from malmoi.models.baselines import UnigramModel
 from malmoi.models.combined import Cached, CountCache, Interpolated, LastTokenBuckets, Lookback
 from malmoi.models.combined.hidden_cache import HiddenCache
 from malmoi.models.interface import LanguageModel
-from malmoi.models.neural import NeuralLanguageModel
 from malmoi.models.registry import build_model, find_rung
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 
@@ -74,7 +74,7 @@ def test_a_cache_tells_what_it_remembers(tokenizer: Tokenizer) -> None:
 def test_a_cache_of_hidden_vectors_and_a_mixture_inside(tokenizer: Tokenizer) -> None:
     rung = find_rung("lstm")
     config = rung.config.parse({"vocab_size": tokenizer.vocab_size, "embed_dim": 6, "hidden_size": 6, "n_layers": 1})
-    network = NeuralLanguageModel(build_model(rung, config), start_id=tokenizer.eos_id)
+    network = TorchLanguageModel(build_model(rung, config), start_id=tokenizer.eos_id)
     assert network.device == torch.device("cpu")
     cached = Cached(network, HiddenCache([0.5]))
     found = explain_model(cached, tokenizer, TEXT)

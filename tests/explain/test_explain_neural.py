@@ -10,12 +10,12 @@ import torch
 from tiny import neural_run
 
 import malmoi
+from malmoi.arrays import read_arrays, write_arrays
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import RunError
 from malmoi.explain import recurrent
 from malmoi.explain.cells import GATES, Layer, run_back, run_layer
 from malmoi.explain.explanation import Explanation, Numbers
-from malmoi.models.neural import NeuralLanguageModel
-from malmoi.runs import read_arrays, write_arrays
 from malmoi.scratch.recurrent import TimeGRU, TimeLSTM, TimeRNN
 
 TEXT = "the cat sat on the mat"
@@ -44,7 +44,7 @@ def numbers(explanation: Explanation, step: str, name: str | None = None) -> np.
 def torch_model(run: malmoi.Run) -> Any:
     """The module of the run, in float64."""
     model = malmoi.load(run.folder, engine="torch").model
-    assert isinstance(model, NeuralLanguageModel)
+    assert isinstance(model, TorchLanguageModel)
     network = model.network.double()
     weights = read_arrays(run.folder / "model.safetensors")
     with torch.no_grad():

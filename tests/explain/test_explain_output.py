@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from tiny import neural_run
 
+from malmoi.arrays import read_arrays
 from malmoi.explain.explanation import Explanation, Numbers, Step, Unit
 from malmoi.explain.output import numbers_dict, to_dict, write_all_arrays, write_csv
-from malmoi.runs import read_arrays
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import torch
 from webpages import HOSTILE, Reader, asks_for_nothing
 
 import malmoi
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.cli import main
 from malmoi.errors import ConfigError, DataError, MalmoiError, RunError
 from malmoi.explain.explanation import Explanation
@@ -20,10 +21,10 @@ from malmoi.explain.word2vec_moment import Network, Word, answers_of_all
 from malmoi.explain.word2vec_run import explain_update
 from malmoi.explain.word2vec_text import Pieces
 from malmoi.explain.word2vec_update import backward, forward, gather, moved
-from malmoi.models.config import Word2VecConfig
+from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.word2vec import kernels, subword_kernels
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
-from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.tokenizers import train_tokenizer
 from malmoi.vectors.storage import write_files
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 import malmoi
-from malmoi.models.config import NeuralConfig
+from malmoi.arrays import write_arrays
+from malmoi.engines.numpy_engine import NumPyLanguageModel
+from malmoi.models.options.base import NeuralConfig
 from malmoi.models.registry import find_rung
-from malmoi.runs import RunConfig, write_arrays, write_config
-from malmoi.scratch.serving import ScratchLanguageModel, weight_shapes
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 
@@ -19,7 +20,7 @@ LINES = ["the cat sat on the mat", "the dog sat on the rug", "나는 학교에 �
 def random_weights(config: NeuralConfig, seed: int = 7) -> dict[str, np.ndarray]:
     """float64 weights of a moderate size for every array of a run."""
     rng = np.random.default_rng(seed)
-    return {name: 0.4 * rng.standard_normal(shape) for name, shape in weight_shapes(config).items()}
+    return {name: 0.4 * rng.standard_normal(shape) for name, shape in config.weight_shapes().items()}
 
 
 def neural_run(folder: Path, family: str, kind: str = "word", **options: Any) -> malmoi.Run:
@@ -35,12 +36,12 @@ def neural_run(folder: Path, family: str, kind: str = "word", **options: Any) ->
     return malmoi.load(folder)
 
 
-def neural_model(tokenizer: Tokenizer, family: str, seed: int = 7, **options: Any) -> ScratchLanguageModel:
+def neural_model(tokenizer: Tokenizer, family: str, seed: int = 7, **options: Any) -> NumPyLanguageModel:
     """The same without a folder."""
     sizes = {"vocab_size": tokenizer.vocab_size, "embed_dim": 5, "hidden_size": 7, **options}
     config = find_rung(family).config.parse(sizes)
     assert isinstance(config, NeuralConfig)
-    return ScratchLanguageModel(config, random_weights(config, seed))
+    return NumPyLanguageModel(config, random_weights(config, seed))
 
 
 def ngram_run(folder: Path, kind: str = "word", **options: Any) -> malmoi.Run:

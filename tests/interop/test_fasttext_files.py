@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.interop import fasttext_files
-from malmoi.interop.fasttext_files import read_fasttext
-from malmoi.interop.vector_files import read_vectors
+from malmoi.vectors.files import fasttext as fasttext_files
+from malmoi.vectors.files.fasttext import read_fasttext
+from malmoi.vectors.files.reading import read_vectors
 
 WORDS = [b"</s>", "말모이".encode(), b"going", b"caf\xe9", b"\x82b"]
 DIM, N_BUCKETS = 3, 11

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from malmoi.errors import ConfigError, DataError, RunError
-from malmoi.interop import vector_files, vector_stream, vector_writing
-from malmoi.interop.vector_files import Format, holds_vectors, read_vectors
-from malmoi.interop.vector_writing import write_vectors
 from malmoi.vectors import Vectors
+from malmoi.vectors.files import reading as vector_files
+from malmoi.vectors.files import stream as vector_stream
+from malmoi.vectors.files import writing as vector_writing
+from malmoi.vectors.files.reading import Format, holds_vectors, read_vectors
+from malmoi.vectors.files.writing import write_vectors
 
 FORMATS: list[Format] = ["word2vec", "word2vec-binary", "glove"]
 TEXT = "3 2\nthe 0.5 -1\n왕 1e-3 2.25\n</s> 0 7\n"

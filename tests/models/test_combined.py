@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import ConfigError
 from malmoi.models.baselines import UniformModel, UnigramModel
 from malmoi.models.combined import (
@@ -24,19 +25,18 @@ from malmoi.models.combined.cached import CachedState
 from malmoi.models.combined.hidden_cache import HiddenCache
 from malmoi.models.combined.interpolated import log_mix
 from malmoi.models.interface import LanguageModel
-from malmoi.models.neural import NeuralLanguageModel
 from malmoi.models.registry import RUNGS, build_model
 
 V, EOS = 7, 3
 MODEL = UnigramModel(np.log([0.05, 0.05, 0.1, 0.2, 0.1, 0.3, 0.2]))
 
 
-def lstm() -> NeuralLanguageModel:
+def lstm() -> TorchLanguageModel:
     config = RUNGS["lstm"].config.parse({"vocab_size": V, "embed_dim": 5, "hidden_size": 5, "n_layers": 1})
     network = build_model(RUNGS["lstm"], config, seed=3)
     for parameter in network.parameters():
         parameter.data *= 6
-    return NeuralLanguageModel(network, start_id=EOS)
+    return TorchLanguageModel(network, start_id=EOS)
 
 
 # What is mixed: 0.25 x 0.2 + 0.75 x 0.4 = 0.35.
@@ -272,7 +272,7 @@ def test_the_usual_cache_suits_the_model() -> None:
 # The cache of hidden vectors
 
 
-def hidden_vectors(model: NeuralLanguageModel, ids: Sequence[int]) -> list[np.ndarray]:
+def hidden_vectors(model: TorchLanguageModel, ids: Sequence[int]) -> list[np.ndarray]:
     """The vector from which each token is predicted, and the one after all of them, token by token."""
     state, vectors = model.start(), []
     for token_id in ids:

@@ -26,7 +26,7 @@ from malmoi.models.cooccurrence import (
     ppmi,
     randomised_svd,
 )
-from malmoi.models.ngram.counting import open_store
+from malmoi.store import open_store
 
 V = 11
 UNK, EOS = 1, 3

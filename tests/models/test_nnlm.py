@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 import malmoi
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import ConfigError
 from malmoi.layers.noise import Noise
-from malmoi.models.config import NNLMConfig
 from malmoi.models.network import NextTokenNetwork
-from malmoi.models.neural import NeuralLanguageModel
 from malmoi.models.nnlm import NNLM
+from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.models.registry import build_model, find_rung
-from malmoi.training.objectives import detached, next_token_loss
+from malmoi.training.objectives.next_token import detached, next_token_loss
 
 V, E, H, C = 17, 5, 7, 3
 B, T = 2, 11
@@ -187,7 +187,7 @@ def test_it_carries_the_last_ids_and_starts_with_line_ends() -> None:
     _, state = model(torch.tensor([[5, 6, 7, 4]]), state)
     assert state[0][0].tolist() == [[6, 7, 4]]
     assert state[0][0].dtype == torch.int64
-    served = NeuralLanguageModel(model, start_id=EOS).start(4)
+    served = TorchLanguageModel(model, start_id=EOS).start(4)
     assert served.select([3, 0]).carried[0][0].tolist() == [[EOS] * C] * 2
 
 

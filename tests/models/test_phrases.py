@@ -16,8 +16,8 @@ from streams import Ids
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.models import phrases as phrases_module
-from malmoi.models.ngram.counting import Store, TokenStream, open_store
 from malmoi.models.phrases import MOST_PASSES, Joined, Phrases, PhraseSettings, find_phrases
+from malmoi.store import Store, TokenStream, open_store
 
 V, UNK, EOS = 11, 1, 3
 Unit = tuple[int, ...]  # the ids of the words in it

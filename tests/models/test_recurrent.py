@@ -10,9 +10,9 @@ from torch.testing import assert_close
 
 from malmoi.errors import ConfigError
 from malmoi.layers.noise import Noise
-from malmoi.models.config import GRUConfig, LSTMConfig, RNNConfig
 from malmoi.models.gru import GRULayer
 from malmoi.models.lstm import LSTMLayer
+from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RNNConfig
 from malmoi.models.recurrent import RecurrentLanguageModel, RecurrentLayer
 from malmoi.models.registry import RUNGS, build_model, find_rung
 from malmoi.models.rnn import RNNLayer

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from malmoi.errors import ConfigError, RunError
-from malmoi.models.config import NNLMConfig
+from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.models.registry import build_model, find_rung
 from malmoi.scratch.gradients import check_gradients, relative_error
 from malmoi.scratch.nnlm import NNLM

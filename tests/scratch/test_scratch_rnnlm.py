@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from malmoi.arrays import write_arrays
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
-from malmoi.models.config import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
+from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
 from malmoi.models.registry import build_model, find_rung
-from malmoi.runs import write_arrays
 from malmoi.scratch.functions import softmax
 from malmoi.scratch.gradients import check_gradients, relative_error
 from malmoi.scratch.optimisers import SGD, remove_duplicates

@@ -11,18 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import malmoi
+from malmoi.arrays import read_arrays, write_arrays
+from malmoi.engines import numpy_engine as serving
+from malmoi.engines.numpy_engine import NumPyLanguageModel, transposed
+from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.generation.sampling import generate
-from malmoi.models.config import GRUConfig, NeuralConfig, NNLMConfig
-from malmoi.models.neural import NeuralLanguageModel
+from malmoi.models.options.base import LayeredConfig, NeuralConfig, Shapes
+from malmoi.models.options.nnlm import NNLMConfig
+from malmoi.models.options.recurrent import GRUConfig
 from malmoi.models.registry import RUNGS, build_model
-from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
-from malmoi.scratch import serving
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.scratch.conversion import config_of, network_of
 from malmoi.scratch.optimisers import SGD, remove_duplicates
 from malmoi.scratch.recurrent import TimeRNN
 from malmoi.scratch.rnnlm import BetterRnnlm, LanguageNetwork, RecurrentNetwork, SimpleRnnlm, eval_perplexity
-from malmoi.scratch.serving import ScratchLanguageModel, transposed, weight_shapes
 from malmoi.text.tokenizers import train_tokenizer
 
 V, E, H = 23, 5, 7
@@ -60,7 +63,7 @@ def weights(
 @given(data=st.data())
 def test_numpy_agrees_with_pytorch_in_float64(family: str, options: dict[str, Any], data: st.DataObject) -> None:
     config, network, arrays = weights(family, options)
-    theirs, ours = NeuralLanguageModel(network, start_id=3), ScratchLanguageModel(config, arrays, start_id=3)
+    theirs, ours = TorchLanguageModel(network, start_id=3), NumPyLanguageModel(config, arrays, start_id=3)
     shape = data.draw(st.tuples(st.integers(1, 3), st.integers(0, 6)))
     ids = np.random.default_rng(data.draw(st.integers(0, 99))).integers(V, size=shape)
     want, their_state = theirs.score(ids, theirs.start(shape[0]))
@@ -79,7 +82,7 @@ def test_numpy_agrees_with_pytorch_in_float64(family: str, options: dict[str, An
 def test_float32_stays_float32_and_close(family: str, options: dict[str, Any]) -> None:
     config, network, arrays = weights(family, options, "float32")
     ids = np.random.default_rng(1).integers(V, size=(2, 30))
-    theirs, ours = NeuralLanguageModel(network, start_id=3), ScratchLanguageModel(config, arrays)
+    theirs, ours = TorchLanguageModel(network, start_id=3), NumPyLanguageModel(config, arrays)
     want, got = theirs.distributions(ids, theirs.start(2))[0], ours.distributions(ids, ours.start(2))[0]
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
@@ -88,16 +91,16 @@ def test_float32_stays_float32_and_close(family: str, options: dict[str, Any]) -
 @pytest.mark.parametrize(("family", "options"), OPTIONS)
 def test_a_run_s_weights_go_to_a_network_and_back_bit_for_bit(family: str, options: dict[str, Any]) -> None:
     config, _, arrays = weights(family, options, "float32")
-    assert {name: array.shape for name, array in arrays.items()} == weight_shapes(config)
+    assert {name: array.shape for name, array in arrays.items()} == config.weight_shapes()
     network = network_of(config, arrays)
     back = network.arrays()
     assert back.keys() == arrays.keys()
     assert all(np.array_equal(back[name], arrays[name]) and back[name].dtype == np.float32 for name in arrays)
     found_family, found = config_of(network)
     assert found_family == family
-    assert weight_shapes(found) == weight_shapes(config)
+    assert found.weight_shapes() == config.weight_shapes()
     ids = np.random.default_rng(5).integers(V, size=(2, 6))
-    model = ScratchLanguageModel(config, arrays)
+    model = NumPyLanguageModel(config, arrays)
     assert model.weights.keys() == arrays.keys()
     assert all(np.array_equal(model.weights[name], arrays[name]) for name in arrays)
     scores = network.predict(ids)
@@ -131,7 +134,7 @@ def test_a_network_trained_here_is_a_run_that_pytorch_loads(tmp_path: Path) -> N
     write_arrays(tmp_path / "model.safetensors", network.arrays())
     stored = read_arrays(tmp_path / "model.safetensors")
     assert all(np.array_equal(stored[name], array) for name, array in network.arrays().items())
-    by_torch, by_numpy = (malmoi.load(tmp_path, engine=engine).model for engine in ("torch", "scratch"))
+    by_torch, by_numpy = (malmoi.load(tmp_path, engine=engine).model for engine in ("torch", "numpy"))
     want, _ = by_torch.score(ids[None], by_torch.start())
     np.testing.assert_allclose(by_numpy.score(ids[None], by_numpy.start())[0], want, atol=1e-5)
     nll = -by_numpy.score(ids[None, 1:], by_numpy.step(ids[None, :1], by_numpy.start())[1])[0].mean()
@@ -167,25 +170,28 @@ def test_networks_that_no_run_stores_are_refused() -> None:
         config_of(NoRung(parts[0], [], parts[2]))
 
 
-class UnknownConfig(NeuralConfig):
+class UnknownConfig(LayeredConfig):
     """A rung of the future."""
 
     n_hidden_weights: ClassVar[int] = 1
     output_width: ClassVar[int] = 1
     n_kept: ClassVar[int] = 1
 
+    def weight_shapes(self) -> Shapes:
+        return {}
+
 
 def test_what_cannot_be_served_is_refused() -> None:
     config, _, arrays = weights("gru", {})
     with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy. Known are: rnn, lstm, gru, nnlm"):
-        ScratchLanguageModel(UnknownConfig(vocab_size=V), arrays)
+        NumPyLanguageModel(UnknownConfig(vocab_size=V), arrays)
     with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy"):
         network_of(UnknownConfig(vocab_size=V), arrays)
     with pytest.raises(ConfigError, match=r"output.bias holds int64 numbers. Floating-point weights were expected"):
-        ScratchLanguageModel(config, {**arrays, "output.bias": np.zeros(V, np.int64)})
+        NumPyLanguageModel(config, {**arrays, "output.bias": np.zeros(V, np.int64)})
     with pytest.raises(RunError, match=r"output.bias: the stored weights have shape \(2,\), this network's \(23,\)"):
         network_of(config, {**arrays, "output.bias": np.zeros(2)})
-    model = ScratchLanguageModel(config, arrays)
+    model = NumPyLanguageModel(config, arrays)
     for ids in ([[1, V]], [[-1, 2]]):
         with pytest.raises(DataError, match=r"expected ids from 0 to 22"):
             model.score(np.array(ids), model.start())
@@ -193,7 +199,7 @@ def test_what_cannot_be_served_is_refused() -> None:
 
 def test_half_precision_is_computed_in_float32() -> None:
     config, _, arrays = weights("rnn", {})
-    model = ScratchLanguageModel(config, {name: array.astype(np.float16) for name, array in arrays.items()})
+    model = NumPyLanguageModel(config, {name: array.astype(np.float16) for name, array in arrays.items()})
     assert model.step(np.array([[5]]), model.start())[0].dtype == np.float32
 
 
@@ -202,9 +208,9 @@ def test_damaged_and_huge_weights_give_one_message_and_no_warning(family: str, o
     config, _, arrays = weights(family, options, "float32")
     tokenizer = train_tokenizer("char", ["가나"])
     config = config.model_copy(update={"vocab_size": tokenizer.vocab_size})
-    arrays = {name: np.ones(shape, np.float32) for name, shape in weight_shapes(config).items()}
-    huge = ScratchLanguageModel(config, {name: 1e30 * array for name, array in arrays.items()})
-    damaged = ScratchLanguageModel(config, {name: np.nan * array for name, array in arrays.items()})
+    arrays = {name: np.ones(shape, np.float32) for name, shape in config.weight_shapes().items()}
+    huge = NumPyLanguageModel(config, {name: 1e30 * array for name, array in arrays.items()})
+    damaged = NumPyLanguageModel(config, {name: np.nan * array for name, array in arrays.items()})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         huge.score(np.array([[4, 5]]), huge.start())
@@ -214,7 +220,7 @@ def test_damaged_and_huge_weights_give_one_message_and_no_warning(family: str, o
 
 def test_blocks_of_logits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config, _, arrays = weights("lstm", {})
-    model = ScratchLanguageModel(config, arrays)
+    model = NumPyLanguageModel(config, arrays)
     ids = np.random.default_rng(0).integers(V, size=(3, 11))
     whole = model.score(ids, model.start(3))[0]
     monkeypatch.setattr(serving, "BLOCK_ELEMENTS", 4 * V)
@@ -230,7 +236,7 @@ def test_a_matrix_is_turned_in_strips() -> None:
 
 def test_dropouts_of_the_options_reach_the_network() -> None:
     config = GRUConfig(vocab_size=V, embed_dim=E, hidden_size=H, dropout_hidden=0.4)
-    arrays = {name: np.zeros(shape, np.float32) for name, shape in weight_shapes(config).items()}
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in config.weight_shapes().items()}
     network = network_of(config, arrays, np.random.default_rng(1))
     assert isinstance(network, RecurrentNetwork)
     assert {dropout.rate for dropout in network.dropouts} == {0.4}

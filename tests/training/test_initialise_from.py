@@ -11,12 +11,13 @@ import pytest
 import torch
 
 import malmoi
+from malmoi.arrays import read_arrays
 from malmoi.cli import main
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.models.registry import build_model, find_rung
-from malmoi.runs import read_arrays, read_config
+from malmoi.runs.folder import read_config
 from malmoi.text.tokenizers import train_tokenizer
-from malmoi.training import pipeline
+from malmoi.training import pipeline, steps
 from malmoi.training.initialising import Beginning, begin_as, find_beginning
 from malmoi.training.loop import Interrupted
 from malmoi.training.planner import make_plan
@@ -139,7 +140,7 @@ def test_every_network_can_begin_so_and_its_run_says_it(
         began.append(weight.detach().numpy().copy())
         return factor
 
-    monkeypatch.setattr(pipeline, "begin_as", watch)
+    monkeypatch.setattr(steps, "begin_as", watch)
     listener = Listener()
     run = malmoi.train(rung, text, out=tmp_path / "run", steps=2, initialise_from=file, reporter=listener, **TINY)
     config = run.config

@@ -17,16 +17,21 @@ import pytest
 import torch
 
 import malmoi
+from malmoi.arrays import read_arrays
 from malmoi.data.tokens import TextCounts
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
-from malmoi.models.config import LSTMConfig, NeuralConfig, RNNConfig
+from malmoi.models.options.base import NeuralConfig
+from malmoi.models.options.recurrent import LSTMConfig, RNNConfig
 from malmoi.models.registry import Rung, build_model, find_rung
-from malmoi.runs import read_arrays, read_config, read_metrics
+from malmoi.runs.folder import read_config, read_metrics
+from malmoi.text.choosing import choose_tokenizer
+from malmoi.training.budget import parse_budget
 from malmoi.training.loop import Trainer
+from malmoi.training.objectives.next_token import NextToken
 from malmoi.training.pipeline import train
-from malmoi.training.planner import check_memory, choose_tokenizer, dropout_for, flops_per_token, make_plan
+from malmoi.training.planner import check_memory, dropout_for, flops_per_token, make_plan
 from malmoi.training.progress import Interrupted, Reporter
-from malmoi.training.request import parse_budget, read_recipe, read_request
+from malmoi.training.request import read_recipe, read_request
 from malmoi.training.settings import TrainingSettings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -175,11 +180,12 @@ def test_a_budget_is_planned_and_kept(corpus: Path, tmp_path: Path) -> None:
 def test_a_validation_text_too_long_for_the_budget_keeps_its_figures_from_training(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("malmoi.training.pipeline.VALIDATION_SHARE", 0.0)
+    monkeypatch.setattr("malmoi.training.budget.VALIDATION_SHARE", 0.0)
     listener = Listener()
     run = malmoi.train("lstm", corpus, out=tmp_path / "run", budget="6s", reporter=listener, **TINY)
     assert not any("valid text" in stage for stage in listener.stages)
-    figures, best = run.config.figures["valid"], min(report.nll for report in listener.evaluations)
+    figures = run.config.figures["valid"]
+    best = min(math.log(report.figures["perplexity"]) for report in listener.evaluations)
     assert figures["perplexity"] == pytest.approx(math.exp(best))
     assert figures["bits_per_byte"] == pytest.approx(
         (best * figures["tokens"] + figures["spelling_nats"]) / math.log(2) / figures["bytes"]
@@ -292,7 +298,8 @@ def test_a_text_shorter_than_one_window_is_refused_before_anything_is_written(tm
 def test_a_recipe_is_read_and_flags_win_over_it(tmp_path: Path) -> None:
     recipe = tmp_path / "small.toml"
     recipe.write_text('rung = "lstm"\nepochs = 3\n[model]\nhidden_size = 50\n[training]\nwindow = 9\n')
-    asked, model, training = read_request({"recipe": recipe, "window": 11})
+    sorted_request = read_request({"recipe": recipe, "window": 11})
+    asked, model, training = sorted_request.request, sorted_request.model, sorted_request.training
     assert (asked.rung, asked.epochs, model, training) == ("lstm", 3, {"hidden_size": 50}, {"window": 11})
 
 
@@ -320,10 +327,10 @@ def test_an_unknown_recipe_key_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", sorted(RECIPES.rglob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_understood(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALMOI_DATA", "/data")
-    asked, _, _ = read_request({"recipe": recipe})
+    asked = read_request({"recipe": recipe}).request
     assert asked.rung == recipe.parent.name
     assert asked.text in (["shakespeare.train.txt"], KOREAN, *([f"/data/{name}"] for name in TEXTS))
-    assert (asked.budget is None) == (find_rung(recipe.parent.name).kind != "steps")
+    assert (asked.budget is None) == (not find_rung(recipe.parent.name).is_network)
     parse_budget(asked.budget)
 
 
@@ -349,11 +356,12 @@ def planned(rung: Rung, n_tokens: int = 1_000_000, **training: Any) -> TrainingS
     return make_plan(rung, 50, n_tokens, None, 1.0, None, {"embed_dim": 8}, options, torch.device("cpu")).training
 
 
-def test_a_rung_has_settings_of_its_own_where_nobody_says_otherwise() -> None:
-    class Eager(RNNConfig):
-        training_defaults: ClassVar[Mapping[str, Any]] = {"optimiser": "adam", "learning_rate": 0.5, "batch_size": 70}
+class Eager(RNNConfig):
+    training_defaults: ClassVar[Mapping[str, Any]] = {"optimiser": "adam", "learning_rate": 0.5, "batch_size": 70}
 
-    rung = find_rung("rnn")._replace(config=Eager)
+
+def test_a_rung_has_settings_of_its_own_where_nobody_says_otherwise() -> None:
+    rung = find_rung("rnn")._replace(options=f"{__name__}:Eager")
     usual, own = planned(find_rung("lstm")), planned(rung)
     assert (usual.optimiser, usual.learning_rate, usual.batch_size, usual.window) == ("sgd", 30, 20, 20)
     assert (own.optimiser, own.learning_rate, own.batch_size, own.window) == ("adam", 0.5, 70, 20)
@@ -402,7 +410,8 @@ def trainer(folder: Path, seconds: float | None = None, **options: Any) -> Train
     )
     counts = TextCounts(200, 10, 100, 400, 400, 0, 0.0)
     model = build_model(find_rung("lstm"), LSTMConfig(vocab_size=9, embed_dim=4, hidden_size=4), seed=0)
-    return Trainer(model, Ids(400), Ids(200), counts, settings, folder, Reporter(), seconds=seconds)
+    objective = NextToken(model, Ids(400), Ids(200), counts, settings)
+    return Trainer(objective, settings, folder, Reporter(), seconds=seconds)
 
 
 def test_time_that_was_over_before_the_first_update_still_ends_in_a_run(tmp_path: Path) -> None:
@@ -419,7 +428,7 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_good_weights(tmp_
     def poisoned() -> None:
         if one.progress.step == 12:
             with torch.no_grad():
-                one.model.output.bias[0] = math.nan
+                one.objective.network.output.bias[0] = math.nan
         update()
 
     one._update = poisoned  # type: ignore[method-assign]

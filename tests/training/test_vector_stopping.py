@@ -11,8 +11,9 @@ from vector_runs import QUICK, Listens, lines, numbers_text
 import malmoi
 from malmoi.cli import main
 from malmoi.errors import RunError
-from malmoi.training import vectors as training
+from malmoi.training import budget as budgets
 from malmoi.training.progress import Interrupted, Reporter, StepReport
+from malmoi.training.vectors import train as training
 
 FILES = ("words.json", "vectors.safetensors", "model.safetensors", "tokenizer.json", "metrics.jsonl")
 
@@ -155,7 +156,7 @@ def test_a_budget_ends_training_in_time_with_the_rate_at_its_lowest(
     heard = Listens()
     options = {"embed_dim": 64, "subsample_threshold": 0.0, "objective": "softmax", "window": 20}
     malmoi.train("word2vec", text, out=tmp_path / "first", epochs=1, **options)  # compiles, which may take seconds
-    monkeypatch.setattr(training, "SHARE_FOR_LEARNING", 0.3)  # for a quick test
+    monkeypatch.setattr(budgets, "VECTORS_SHARE", 0.3)  # for a quick test
     run = malmoi.train("word2vec", text, out=tmp_path / "run", budget="5s", reporter=heard, **options)
     figures = run.config.figures
     assert figures["epochs"] < 50

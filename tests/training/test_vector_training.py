@@ -9,14 +9,14 @@ from vector_runs import QUICK, Listens, lines, numbers_text
 
 import malmoi
 from malmoi.api import load_vectors
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.cli import main
 from malmoi.errors import ConfigError, DataError, MalmoiError, RunError
-from malmoi.runs import read_arrays, write_arrays
 from malmoi.text.spelling import SpellingModel
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 from malmoi.text.vocabulary import SPECIALS, Vocabulary
-from malmoi.training import vector_texts
-from malmoi.training.vector_texts import word_names
+from malmoi.training.vectors import texts as vector_texts
+from malmoi.training.vectors.texts import word_names
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+from malmoi.arrays import write_arrays
 from malmoi.errors import ConfigError, DataError, MalmoiError, RunError
 from malmoi.evaluation.similarity import evaluate_similarity
 from malmoi.evaluation.vector_sets import SimilaritySet
-from malmoi.runs import write_arrays
 from malmoi.vectors import Vectors, loops, sparse
 
 WORDS = ["왕", "여왕", "남자", "여자", "king", "queen", "man", "woman", "bread", "nothing"]

@@ -218,7 +218,7 @@ class ConsoleReporter(Reporter):
             self._best = report
         if not self._is_terminal and self.latest is not None:
             words = self._words
-            figures = words.figures.format(report.bits_per_byte, report.perplexity)
+            figures = self._figures(report)
             told = f"{words.validation} {figures}" + f" ({words.best})" * report.is_best
             self._write_line([*self._progress_parts(self.latest), told])
 
@@ -232,16 +232,22 @@ class ConsoleReporter(Reporter):
         done = words.done.format(self.latest.step) if epoch is None else words.done_epochs.format(epoch)
         told = [f"{done} ({duration(time.monotonic() - self._began)})"]
         if self._best is not None:
-            figures = words.figures.format(self._best.bits_per_byte, self._best.perplexity)
+            figures = self._figures(self._best)
             told.append(f"{words.validation}: {figures} ({words.step.format(self._best.step)})")
         note("; ".join(told))
+
+    def _figures(self, report: EvaluationReport) -> str:
+        told = report.figures
+        if told.keys() == {"bits_per_byte", "perplexity"}:
+            return self._words.figures.format(told["bits_per_byte"], told["perplexity"])
+        return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in told.items())
 
     def _progress_parts(self, report: StepReport) -> list[str]:
         words = self._words
         return [
             f"{report.fraction:4.0%}",
             self._place(report),
-            words.loss.format(report.train_nll),
+            words.loss.format(report.loss),
             words.speed.format(report.tokens_per_second),
             words.left.format(duration(report.seconds_left)),
         ]
@@ -262,14 +268,14 @@ class ConsoleReporter(Reporter):
         words = self._words
         now = [
             self._place(report),
-            words.loss.format(report.train_nll),
+            words.loss.format(report.loss),
             words.speed.format(report.tokens_per_second),
             words.rate.format(report.learning_rate),
         ]
         lines = [Text("   ".join(now), no_wrap=True, overflow="ellipsis")]
         if self._last is not None and self._best is not None:
-            figures = words.figures.format(self._last.bits_per_byte, self._last.perplexity)
-            best = words.best_at.format(self._best.bits_per_byte, self._best.step)
+            figures = self._figures(self._last)
+            best = words.best_at.format(next(iter(self._best.figures.values())), self._best.step)
             lines.append(Text(f"{words.validation} {figures}   {best}", no_wrap=True, overflow="ellipsis"))
         return Group(self._bar(report.fraction, words.left.format(duration(report.seconds_left))), *lines)
 

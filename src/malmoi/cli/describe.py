@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from malmoi.cli.console import emit, note, number, print_facts, print_table, size
 from malmoi.cli.options import Encoding, Json, TextField, TextUnit
 from malmoi.errors import DataError, RunError
-from malmoi.runs import RUN_NAME, RunConfig, read_config, run_path
+from malmoi.runs.folder import RUN_NAME, RunConfig, read_config, run_path
 from malmoi.text.sources import TextSource, Unit
 
 MOST_WORDS = 1_000_000  # distinct words that are counted, so that memory stays bounded
@@ -83,7 +83,7 @@ def _run_facts(
     folder: Path, config: RunConfig, parameters: int | None, files: dict[str, int]
 ) -> Iterator[tuple[str, str]]:
     from malmoi.models.registry import RUNGS
-    from malmoi.training.vector_card import training_told
+    from malmoi.runs.vector_card import training_told
 
     rung = RUNGS.get(config.family)
     yield "family", f"{config.family}{f': {rung.summary}' if rung else ''}"
@@ -298,7 +298,7 @@ def _measured() -> dict[str, Any]:
         import torch
     except ModuleNotFoundError:
         return report
-    from malmoi.training.machine import available_memory, measure_matmul
+    from malmoi.machine import available_memory, measure_matmul
 
     report["gflops"] = {name: round(measure_matmul(name), 1) for name in ("float32", "bfloat16")}
     for index in range(torch.cuda.device_count()):

@@ -57,7 +57,7 @@ def import_file(
     command: Annotated[str, Parameter(parse=False)],
 ) -> None:
     from malmoi.interop.exchange import import_run
-    from malmoi.runs import IMPORTED_VECTORS, read_config
+    from malmoi.runs.folder import IMPORTED_VECTORS, read_config
 
     with ConsoleReporter(ENGLISH._replace(reading="reading the file")) as reporter:
         folder = import_run(

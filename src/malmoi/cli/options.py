@@ -10,7 +10,7 @@ JSON = Parameter(
 )
 DEVICE = Parameter(help="Where the model computes: cpu, cuda, or auto for the GPU where there is one.")
 ENGINE = Parameter(
-    help="What computes a neural model: scratch is NumPy alone and starts at once, torch is PyTorch; auto: scratch on the CPU."
+    help="What computes a neural model: numpy is NumPy alone and starts at once, torch is PyTorch; auto: numpy on the CPU."
 )
 FIELD = Parameter(help="Column or JSON key that holds the text; a number counts from 1 in a table without header.")
 ENCODING = Parameter(help="How the text is encoded, as cp949.")
@@ -19,7 +19,7 @@ UNIT = Parameter(help="lines: each line stands for itself. documents: each row o
 RunName = Annotated[str, RUN]
 Json = Annotated[bool, JSON]
 Device = Annotated[str, DEVICE]
-Engine = Annotated[Literal["auto", "torch", "scratch"], ENGINE]  # malmoi.api.ENGINES, unimported
+Engine = Annotated[Literal["auto", "torch", "numpy"], ENGINE]  # malmoi.api.ENGINES, unimported
 TextField = Annotated[str | None, FIELD]
 Encoding = Annotated[str, ENCODING]
 TextUnit = Annotated[Literal["lines", "documents"], UNIT]  # malmoi.text.sources.Unit, unimported

@@ -15,13 +15,12 @@ from pydantic_core import PydanticUndefined
 
 from malmoi.cli.console import ConsoleReporter, duration, emit, note, number, print_facts, print_table
 from malmoi.cli.options import DEVICE, ENCODING, FIELD, JSON, UNIT, TokenizerKind
-from malmoi.models.config import Settings
 from malmoi.models.registry import RUNGS, Rung, find_rung
+from malmoi.settings import Settings
 from malmoi.text.sources import Unit
-from malmoi.training.settings import settings_of
 
 if TYPE_CHECKING:
-    from malmoi.runs import RunConfig
+    from malmoi.runs.folder import RunConfig
 
 PLANNED = {  # fields that malmoi.training.planner fills in when they are left out
     *("embed_dim", "hidden_size", "dropout_input", "dropout_hidden", "dropout_output"),
@@ -124,8 +123,8 @@ def _command(rung: Rung | None) -> Callable[..., None]:
     known = {parameter.name for parameter in common}
     flags: dict[str, inspect.Parameter] = {}
     for candidate in [rung] if rung else RUNGS.values():
-        planned = PLANNED if candidate.kind == "steps" else ()
-        both = (candidate.config, MODEL), (settings_of(candidate), TRAINING)
+        planned = PLANNED if candidate.is_network else ()
+        both = (candidate.config, MODEL), (candidate.training_settings, TRAINING)
         for parameter in (flag for settings, group in both for flag in _flags(settings, group, planned=planned)):
             if parameter.name not in known:
                 flags.setdefault(parameter.name, parameter)
@@ -149,7 +148,7 @@ def _command(rung: Rung | None) -> Callable[..., None]:
 
 def _without_use(rung: Rung) -> set[str]:
     """The common options that this rung has no use for."""
-    counts = rung.kind == "counts" or rung.name == "cooccurrence"
+    counts = rung.name in ("ngram", "cooccurrence")
     unused = (ONE_PASS if counts else set()) | (NO_VECTORS if rung.kind == "vectors" else set())
     return unused | ({"initialise_from"} if rung.name == "glove" else set())
 
@@ -203,7 +202,7 @@ def _stopped(folder: str, reporter: ConsoleReporter, out: str | None) -> str:
 def _show(folder: str, json: bool) -> None:
     from pathlib import Path
 
-    from malmoi.runs import read_config
+    from malmoi.runs.folder import read_config
 
     config = read_config(Path(folder))
     figures = config.figures
@@ -277,7 +276,7 @@ def _make_app() -> App:
     for place, rung in enumerate(RUNGS.values()):
         usage = f"Usage: malmoi train {rung.name} TEXT... [OPTIONS]"
         planned = "What is planned follows from the text, the clock and the measured speed of this machine."
-        epilogue = planned if rung.kind == "steps" else ""
+        epilogue = planned if rung.is_network else ""
         summary = f"{rung.summary[:1].upper()}{rung.summary[1:]}."
         command = App(name=rung.name, help=summary, usage=usage, help_epilogue=epilogue, sort_key=place)
         command.default(_command(rung))

@@ -38,7 +38,7 @@ from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 from malmoi.training.progress import EvaluationReport, Reporter, StepReport
 
 if TYPE_CHECKING:
-    from malmoi.runs import RunConfig
+    from malmoi.runs.folder import RunConfig
 
 FORMAT = 1
 QUESTION, TEXTS = "question.json", "texts"
@@ -147,7 +147,7 @@ class Bench:
 
     def tokenizer_folder(self, kind: str | None) -> Path:
         """Where the tokenizer of a kind lies, trained on the training part if it is not there; None is the common one."""
-        from malmoi.training.planner import choose_tokenizer
+        from malmoi.text.choosing import choose_tokenizer
 
         if kind is None and self.question.tokenizer_from is not None:
             return Path(self.question.tokenizer_from)
@@ -251,11 +251,11 @@ class Bench:
     def _train(self, contender: Contender, seconds: float | None) -> Path:
         """The run folder of a trained rung; one that was begun before is finished."""
         from malmoi.training import pipeline
-        from malmoi.training.checkpoint import has_checkpoint
+        from malmoi.training.checkpoint import can_resume
 
         folder, question = self.folder / contender.folder_name, self.question
         listener = _Trained(self.reporter)
-        if folder.exists() and has_checkpoint(folder):
+        if folder.exists() and can_resume(folder):
             return pipeline.train({"resume": True, "out": str(folder)}, listener)
         if _is_finished(folder):
             return folder
@@ -279,7 +279,7 @@ class Bench:
 
     def _from_run(self, folder: Path) -> "_Entry":
         from malmoi.api import Run
-        from malmoi.runs import read_metrics
+        from malmoi.runs.folder import read_metrics
 
         run = Run(folder, self.question.device)
         figures = run.config.figures
@@ -437,7 +437,7 @@ def _streams(n_bytes: int) -> int:
 
 def _is_finished(folder: Path) -> bool:
     from malmoi.errors import MalmoiError
-    from malmoi.runs import read_config
+    from malmoi.runs.folder import read_config
 
     try:
         config: RunConfig = read_config(folder)

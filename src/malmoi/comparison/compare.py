@@ -27,10 +27,10 @@ from malmoi.comparison.outcome import Breakdown, Comparison, Contrast, Failure
 from malmoi.comparison.words import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
 from malmoi.errors import ConfigError, MalmoiError, RunError, TrainingError
 from malmoi.files import write_bytes, write_error, write_json
-from malmoi.runs import run_path
+from malmoi.runs.folder import run_path
 from malmoi.text.sources import TextSource, Unit
+from malmoi.training.budget import parse_budget
 from malmoi.training.progress import Reporter
-from malmoi.training.request import parse_budget
 
 CONTRASTS, CONTRAST_WORDS = 3, 80  # lines shown for each side of a pair; words shown of a line
 READABLE = 40  # words: longer lines, and blank ones, are shown only where there are no others

@@ -16,8 +16,7 @@ from typing import Any
 
 from malmoi.errors import ConfigError
 from malmoi.models.registry import LANGUAGE_MODELS, RUNGS
-from malmoi.runs import run_path
-from malmoi.training.settings import settings_of
+from malmoi.runs.folder import run_path
 
 BASELINES = ("uniform", "unigram")
 KINDS = ("word", "char", "jamo", "bpe", "unigram", "morpheme")  # malmoi.text.tokenizers.KINDS, which imports NumPy
@@ -42,7 +41,7 @@ class Contender:
     @property
     def takes_time(self) -> bool:
         """Whether it is trained for as long as it is given; counting takes what it takes."""
-        return self.rung in RUNGS and RUNGS[self.rung].kind == "steps"
+        return self.rung in RUNGS and RUNGS[self.rung].is_network
 
 
 def read_contenders(names: Iterable[str | Path], runs: Mapping[str, Path] | None = None) -> list[Contender]:
@@ -80,14 +79,14 @@ def options_for(contender: Contender, options: Mapping[str, Any]) -> dict[str, A
     if contender.rung not in RUNGS:
         return {}
     rung = RUNGS[contender.rung]
-    known = rung.config.model_fields.keys() | settings_of(rung).model_fields.keys()
+    known = rung.config.model_fields.keys() | rung.training_settings.model_fields.keys()
     return {name: value for name, value in options.items() if name in known and name != "vocab_size"}
 
 
 def check_options(contenders: Iterable[Contender], options: Mapping[str, Any]) -> None:
     """Raises ConfigError if some option belongs to none of the rungs."""
     rungs = [RUNGS[contender.rung] for contender in contenders if contender.rung in RUNGS]
-    known = {field for rung in rungs for field in (*rung.config.model_fields, *settings_of(rung).model_fields)}
+    known = {field for rung in rungs for field in (*rung.config.model_fields, *rung.training_settings.model_fields)}
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

@@ -19,8 +19,8 @@ from malmoi.comparison.language import Language, Teller
 from malmoi.comparison.outcome import Comparison, Step
 from malmoi.errors import ConfigError, TrainingError
 from malmoi.text.sources import Unit
+from malmoi.training.budget import parse_budget
 from malmoi.training.progress import Reporter
-from malmoi.training.request import parse_budget
 
 LADDER = ("unigram", "ngram", "nnlm", "rnn", "lstm", "ngram+lstm")
 SHORTEST = 5.0  # seconds: training cannot do with less

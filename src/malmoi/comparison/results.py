@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.errors import RunError
 from malmoi.evaluation.perplexity import Evaluation
 from malmoi.files import write_json
-from malmoi.runs import read_arrays, write_arrays
 
 DERIVED = ("perplexity", "word_perplexity", "bits_per_byte", "bits_per_character", "unk_share")
 COUNTED = tuple(field.name for field in fields(Evaluation))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.errors import RunError
-from malmoi.runs import read_config, run_path
+from malmoi.runs.folder import read_config, run_path
 from malmoi.vectors.vectors import Vectors
 
 Settings = dict[str, Any]  # name, with dots for settings inside others -> value

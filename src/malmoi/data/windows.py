@@ -6,21 +6,13 @@ reads is a function of (seed, step) alone: nothing has to be remembered or repla
 Shapes: B batch_size, T window.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
 from malmoi.errors import DataError
-
-
-@runtime_checkable
-class Tokens(Protocol):
-    """Ids that can be read by position without being in memory, as `malmoi.data.tokens.TokenView`."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, start: int, stop: int) -> np.ndarray: ...
+from malmoi.store import Tokens
 
 
 class Window(NamedTuple):

@@ -28,7 +28,7 @@ BLOCK = 256  # tokens an engine scores at a time
 MOST_TOKENS = 200_000
 LIKELIEST = 10  # tokens listed
 LAST, NEXT = "last", "next"
-ENGINES = {"NeuralLanguageModel": "PyTorch", "ScratchLanguageModel": "NumPy"}  # by class
+ENGINES = {"TorchLanguageModel": "PyTorch", "NumPyLanguageModel": "NumPy"}  # by class
 
 
 def explain_model(

@@ -20,10 +20,10 @@ from malmoi.explain.language import Teller
 from malmoi.explain.ngram_counts import KNESER_NEY, recover
 from malmoi.explain.question import Answer, Question
 from malmoi.explain.softmax import listed, surprisal_step
-from malmoi.models.config import NGramConfig
 from malmoi.models.ngram import NGramModel
 from malmoi.models.ngram.model import NGramState
 from malmoi.models.ngram.tables import NGramTables
+from malmoi.models.options.ngram import NGramConfig
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from malmoi.explain.softmax import (
     units,
     update_steps,
 )
-from malmoi.models.config import NNLMConfig
+from malmoi.models.options.nnlm import NNLMConfig
 
 Vector = Float64[np.ndarray, "_"]
 Matrix = Float64[np.ndarray, "_ _"]

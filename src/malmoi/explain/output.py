@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.arrays import write_arrays
 from malmoi.explain.explanation import Explanation, Numbers, Step, Unit
 from malmoi.files import write_bytes
-from malmoi.runs import write_arrays
 
 MOST_NUMBERS = 2000  # of an array that stand in the JSON
 ENDS, LARGEST = 8, 10  # of a longer one: so many from both ends, and the largest

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from malmoi.errors import RunError
 from malmoi.explain.explanation import Step
-from malmoi.models.config import ModelConfig
 from malmoi.models.interface import LanguageModel, State
+from malmoi.models.options.base import ModelConfig
 from malmoi.text.tokenizers import Tokenizer
 
 

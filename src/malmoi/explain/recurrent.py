@@ -35,8 +35,8 @@ from malmoi.explain.softmax import (
     units,
     update_steps,
 )
-from malmoi.models.config import RecurrentConfig
 from malmoi.models.interface import State
+from malmoi.models.options.recurrent import RecurrentConfig
 
 BANDS = 64  # steps whose gates are shown, and through which a training step goes back
 GATE_NAMES = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}

@@ -6,20 +6,21 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from malmoi.arrays import read_arrays
 from malmoi.explain.question import Subject
 from malmoi.models.combined import Cached, Interpolated
-from malmoi.models.config import ModelConfig
 from malmoi.models.interface import LanguageModel
 from malmoi.models.ngram import NGramModel
-from malmoi.models.registry import RUNGS, find_rung
-from malmoi.runs import RunConfig, read_arrays
+from malmoi.models.options.base import ModelConfig
+from malmoi.models.registry import find_rung, rung_of
+from malmoi.runs.folder import RunConfig
 from malmoi.text.tokenizers import Tokenizer
 
 
 def subject_of_run(folder: Path, config: RunConfig, model: LanguageModel, tokenizer: Tokenizer) -> Subject:
     """A run, with its weights as the file holds them, whatever engine serves it."""
     rung = find_rung(config.family)
-    weights = {} if rung.kind == "counts" else read_arrays(folder / "model.safetensors")
+    weights = read_arrays(folder / "model.safetensors") if rung.is_network else {}
     options = rung.config.parse(config.model)
     return Subject(str(folder), rung.name, model, tokenizer, options, weights, config.figures)
 
@@ -35,7 +36,8 @@ def subject_of_model(model: LanguageModel, tokenizer: Tokenizer, name: str) -> S
     config = _config_of(model)
     if config is None:
         return Subject(name, type(model).__name__, model, tokenizer)
-    family = next((rung.name for rung in RUNGS.values() if rung.config is type(config)), type(model).__name__)
+    rung = rung_of(config)
+    family = type(model).__name__ if rung is None else rung.name
     return Subject(name, family, model, tokenizer, config, _weights_of(model))
 
 

@@ -18,7 +18,7 @@ from malmoi.errors import ConfigError, DataError
 from malmoi.explain.cells import sigmoid
 from malmoi.explain.explaining import find_place
 from malmoi.explain.softmax import SHOWN
-from malmoi.models.config import Word2VecConfig
+from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.word2vec.huffman import HuffmanTree, huffman_tree
 from malmoi.models.word2vec.subwords import SubwordSettings
 from malmoi.scratch.functions import log_softmax, softplus

@@ -28,7 +28,7 @@ from malmoi.explain.word2vec_text import Reader, read_network
 from malmoi.explain.word2vec_update import Answers, Gradients, Rows, backward, forward, gather, moved
 from malmoi.language import Language
 from malmoi.models.word2vec.sampling import keep_probabilities
-from malmoi.runs import RunConfig
+from malmoi.runs.folder import RunConfig
 from malmoi.text.tokenizers import Tokenizer
 
 

@@ -13,18 +13,19 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import NDArray
 
+from malmoi.arrays import Arrays, checked, read_arrays
 from malmoi.errors import DataError, RunError
 from malmoi.explain.word2vec_moment import Network, Word
-from malmoi.models.config import Word2VecConfig
-from malmoi.models.ngram.counting import Store
+from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.phrases import Phrases
 from malmoi.models.word2vec.options import RATES
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
-from malmoi.runs import Arrays, RunConfig, checked, read_arrays
+from malmoi.runs.folder import RunConfig
+from malmoi.store import Store
 from malmoi.text.slicing import to_nfc
 from malmoi.text.tokenizers import Tokenizer
 from malmoi.text.wording import Wording
-from malmoi.vectors.storage import load_vectors
+from malmoi.vectors.vectors import Vectors
 
 MOST_WORDS = 200_000
 
@@ -42,7 +43,7 @@ def read_network(folder: Path, config: RunConfig) -> Network:
             f"{folder} went on from other vectors, and its counts are those of both texts together, so the tree of the second "
             "training cannot be built again. Expected a run of one text, or one with negative sampling: explain that one."
         )
-    vectors = load_vectors(folder)
+    vectors = Vectors.load(folder)
     arrays = _weights(folder, model, len(vectors))
     if vectors.dim != model.embed_dim:
         raise RunError(

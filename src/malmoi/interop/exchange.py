@@ -8,16 +8,24 @@ from typing import Any
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import atomic_folder, write_bytes
 from malmoi.interop.arpa import Progress, read_arpa, tables_from_arpa, write_arpa
-from malmoi.interop.vector_files import holds_vectors, read_vectors
-from malmoi.interop.vector_writing import NO_PIECES, write_vectors
-from malmoi.models.config import NGramConfig
 from malmoi.models.ngram.tables import load_tables, save_tables
-from malmoi.runs import IMPORTED_VECTORS, RunConfig, read_config, run_path, write_config
+from malmoi.models.options.ngram import NGramConfig
+from malmoi.runs.folder import (
+    IMPORTED_VECTORS,
+    RunConfig,
+    describe_tokenizer,
+    read_config,
+    run_path,
+    versions,
+    write_config,
+)
 from malmoi.text.spelling import SpellingModel
 from malmoi.text.tokenizers import Tokenizer
 from malmoi.text.vocabulary import SPECIALS, Vocabulary
-from malmoi.training.texts import describe_tokenizer, versions
-from malmoi.vectors.storage import load_vectors, vector_arrays, write_files
+from malmoi.vectors.files.reading import holds_vectors, read_vectors
+from malmoi.vectors.files.writing import NO_PIECES, write_vectors
+from malmoi.vectors.storage import vector_arrays, write_files
+from malmoi.vectors.vectors import Vectors
 
 VECTOR_FAMILIES = ("word2vec", "glove", "cooccurrence", IMPORTED_VECTORS)
 FORMATS = {  # name -> (the families that can be written so, what such a file holds)
@@ -69,7 +77,7 @@ def export_run(
         if config.model.get("subwords", "none") != "none":
             note(NO_PIECES)
         form: Any = to
-        write_vectors(out, load_vectors(folder), form, progress)
+        write_vectors(out, Vectors.load(folder), form, progress)
         return out
     model = NGramConfig.parse(config.model)
     tables = load_tables(folder / MODEL_FILE, model.order, model.vocab_size)

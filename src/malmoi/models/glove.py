@@ -30,7 +30,7 @@ from scipy.sparse import csr_matrix
 
 from malmoi.errors import DataError, RunError, TrainingError
 from malmoi.jit import compiled
-from malmoi.models.config import Settings
+from malmoi.settings import Settings
 
 N_GROUPS = 8
 PAIR = np.dtype([("row", np.int32), ("column", np.int32), ("log_count", np.float32), ("weight", np.float32)])

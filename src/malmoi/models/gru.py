@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from malmoi.models.config import GRUConfig
+from malmoi.models.options.recurrent import GRUConfig
 from malmoi.models.recurrent import LayerState, RecurrentLanguageModel, RecurrentLayer
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from malmoi.layers.products import packed_product
-from malmoi.models.config import LSTMConfig
+from malmoi.models.options.recurrent import LSTMConfig
 from malmoi.models.recurrent import LayerState, RecurrentLanguageModel, RecurrentLayer
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from malmoi.layers.noise import Noise
-from malmoi.models.config import NeuralConfig
+from malmoi.models.options.base import NeuralConfig
 
 NetworkState = list[tuple[Tensor, ...]]  # every tensor has one row for each sequence: (B, ...)
 

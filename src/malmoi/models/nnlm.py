@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from malmoi.layers.noise import Noise
-from malmoi.models.config import NNLMConfig
 from malmoi.models.network import NetworkState, NextTokenNetwork
+from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.text.vocabulary import EOS
 
 

@@ -28,9 +28,10 @@ from pydantic import Field, model_validator
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import release_pages
-from malmoi.models.config import Settings
-from malmoi.models.ngram.counting import READ_AT_ONCE, Store, TokenStream
+from malmoi.models.ngram.counting import READ_AT_ONCE
 from malmoi.models.phrase_loops import EMPTY, HALF, fill, gather, join, keep_frequent
+from malmoi.settings import Settings
+from malmoi.store import Store, TokenStream
 from malmoi.text.vocabulary import SPECIALS, UNK
 
 MOST_PASSES = 8  # a phrase is at most 2 to the power of this long, in words

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from malmoi.layers.noise import Noise
-from malmoi.models.config import RecurrentConfig
 from malmoi.models.network import NextTokenNetwork
+from malmoi.models.options.recurrent import RecurrentConfig
 
 LayerState = tuple[Tensor, ...]  # (hidden,) or (hidden, cell), each (B, H)
 

@@ -1,76 +1,186 @@
-"""The ladder by name: what a user types after `malmoi train`, its options and its class."""
+"""The ladder by name: what a user types after `malmoi train`, and every class that a rung needs.
+
+A row names classes and functions by dotted path, "package.module:name", so that the ladder is known without importing any of
+them; they are imported when they are first asked for, from whatever floor they stand on.
+"""
 
 import difflib
 import importlib
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from malmoi.errors import ConfigError, MissingExtraError
-from malmoi.models.config import (
-    CooccurrenceConfig,
-    GloVeConfig,
-    GRUConfig,
-    LSTMConfig,
-    ModelConfig,
-    NGramConfig,
-    NNLMConfig,
-    RNNConfig,
-    Word2VecConfig,
-)
 
 if TYPE_CHECKING:
     from malmoi.models.network import NextTokenNetwork
+    from malmoi.models.options.base import ModelConfig
+    from malmoi.settings import Settings
+
+# What a rung is. A language model gives P(next token | before), a conditional one given a source; vectors are of words.
+Kind = Literal["language model", "vectors", "conditional", "masked", "classifier"]
+
+
+@cache
+def resolve(path: str) -> Any:
+    """What a path like "malmoi.models.lstm:LSTMLanguageModel" names; its module is imported."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class Rung(NamedTuple):
-    """One rung of the ladder."""
+    """One rung of the ladder. What a rung does not have is None.
+
+    Attributes:
+        name: The word used everywhere: command, module, test, page, recipe.
+        summary: What it is, in a line.
+        kind: What it is to those who use it.
+        options: The class of its options, a `ModelConfig`.
+        settings: The class that says how it is trained, a `Settings`.
+        trains: Trains a new run: a function of (rung, a `training.request.Asked`, reporter).
+        resumes: Goes on with a run that was stopped; None where training is one pass and begins again.
+        opens: Makes what a run holds into a model: a function of a `runs.opening.Opening`.
+        network: The PyTorch module that is trained step by step.
+        objective: What its training minimises, and what it is validated by: a `training.objectives.Objective`.
+        numpy_cell: Its recurrent cell for the NumPy engine.
+        scratch_layer: Its recurrent layer in `scratch/`.
+        learns: Of vectors: what makes them of a text.
+        explains: Explains one of its predictions: a function of (question, teller).
+        exports: Formats of other programs that `malmoi export` can write it in.
+    """
 
     name: str
     summary: str
-    config: type[ModelConfig]
-    module: str
-    model: str
-    # What it becomes: a language model, by steps (PyTorch) or in one pass by counts; or vectors of words
-    kind: Literal["steps", "counts", "vectors"] = "steps"
+    kind: Kind
+    options: str
+    settings: str
+    trains: str
+    resumes: str | None = None
+    opens: str | None = None
+    network: str | None = None
+    objective: str | None = None
+    numpy_cell: str | None = None
+    scratch_layer: str | None = None
+    learns: str | None = None
+    explains: str | None = None
+    exports: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> "type[ModelConfig]":
+        """The class of its options."""
+        options: type[ModelConfig] = resolve(self.options)
+        return options
+
+    @property
+    def training_settings(self) -> "type[Settings]":
+        """The class that says how it is trained."""
+        settings: type[Settings] = resolve(self.settings)
+        return settings
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is trained step by step, in PyTorch."""
+        return self.network is not None
+
+
+def _network(name: str, summary: str, options: str, **paths: Any) -> Rung:
+    """A network that predicts the next token, trained on windows of a text."""
+    return Rung(
+        name,
+        summary,
+        "language model",
+        f"malmoi.models.options.{options}",
+        settings="malmoi.training.settings:TrainingSettings",
+        trains="malmoi.training.steps:train",
+        resumes="malmoi.training.steps:resume",
+        opens="malmoi.engines.opening:open_network",
+        objective="malmoi.training.objectives.next_token:NextToken",
+        **paths,
+    )
+
+
+def _vectors(name: str, summary: str, options: str, settings: str, learns: str, **paths: Any) -> Rung:
+    """Vectors of words."""
+    return Rung(
+        name,
+        summary,
+        "vectors",
+        f"malmoi.models.options.vectors:{options}",
+        f"malmoi.training.settings:{settings}",
+        trains="malmoi.training.vectors.train:train_vectors",
+        resumes="malmoi.training.vectors.train:resume_vectors",
+        learns=f"malmoi.training.vectors.{learns}",
+        exports=("word2vec", "word2vec-binary", "glove"),
+        **paths,
+    )
 
 
 RUNGS = {
     rung.name: rung
     for rung in (
-        Rung(
+        _vectors(
             "cooccurrence",
             "which words stand near each other: counts, PPMI, SVD",
-            CooccurrenceConfig,
-            "malmoi.models.cooccurrence",
-            "Cooccurrence",
-            "vectors",
+            "CooccurrenceConfig",
+            "PairCountingSettings",
+            "cooccurrence:learn_cooccurrence",
         ),
-        Rung(
+        _vectors(
             "word2vec",
             "vectors from guessing words and their neighbours",
-            Word2VecConfig,
-            "malmoi.models.word2vec",
-            "Trained",
-            "vectors",
+            "Word2VecConfig",
+            "Word2VecTrainingSettings",
+            "word2vec:learn_word2vec",
         ),
-        Rung(
+        _vectors(
             "glove",
             "vectors whose products are the logarithms of counts",
-            GloVeConfig,
-            "malmoi.models.glove",
-            "GloVe",
-            "vectors",
+            "GloVeConfig",
+            "GloVeTrainingSettings",
+            "glove:learn_glove",
         ),
         Rung(
-            "ngram", "counts of short sequences, smoothed", NGramConfig, "malmoi.models.ngram", "NGramModel", "counts"
+            "ngram",
+            "counts of short sequences, smoothed",
+            "language model",
+            "malmoi.models.options.ngram:NGramConfig",
+            "malmoi.training.settings:CountingSettings",
+            trains="malmoi.training.counts:train",
+            opens="malmoi.models.ngram.opening:open_ngram",
+            explains="malmoi.explain.ngram:explain_next",
+            exports=("arpa",),
         ),
-        Rung("nnlm", "a fixed window of embeddings and a tanh layer", NNLMConfig, "malmoi.models.nnlm", "NNLM"),
-        Rung("rnn", "Elman recurrence", RNNConfig, "malmoi.models.rnn", "RNNLanguageModel"),
-        Rung("lstm", "gates and a memory cell", LSTMConfig, "malmoi.models.lstm", "LSTMLanguageModel"),
-        Rung("gru", "two gates, no separate cell", GRUConfig, "malmoi.models.gru", "GRULanguageModel"),
+        _network(
+            "nnlm",
+            "a fixed window of embeddings and a tanh layer",
+            "nnlm:NNLMConfig",
+            network="malmoi.models.nnlm:NNLM",
+            explains="malmoi.explain.nnlm:explain_next",
+        ),
+        _network(
+            "rnn",
+            "Elman recurrence",
+            "recurrent:RNNConfig",
+            network="malmoi.models.rnn:RNNLanguageModel",
+            explains="malmoi.explain.recurrent:explain_next",
+        ),
+        _network(
+            "lstm",
+            "gates and a memory cell",
+            "recurrent:LSTMConfig",
+            network="malmoi.models.lstm:LSTMLanguageModel",
+            explains="malmoi.explain.recurrent:explain_next",
+        ),
+        _network(
+            "gru",
+            "two gates, no separate cell",
+            "recurrent:GRUConfig",
+            network="malmoi.models.gru:GRULanguageModel",
+            explains="malmoi.explain.recurrent:explain_next",
+        ),
     )
 }
 
-LANGUAGE_MODELS = {name: rung for name, rung in RUNGS.items() if rung.kind != "vectors"}
+LANGUAGE_MODELS = {name: rung for name, rung in RUNGS.items() if rung.kind == "language model"}
 
 
 def find_rung(name: str) -> Rung:
@@ -86,7 +196,13 @@ def find_rung(name: str) -> Rung:
     raise ConfigError(f"There is no rung named {name!r}. Rungs are: {', '.join(RUNGS)}. {hint}".rstrip())
 
 
-def build_model(rung: Rung, config: ModelConfig, seed: int = 0) -> "NextTokenNetwork":
+def rung_of(config: "ModelConfig") -> Rung | None:
+    """The rung that these options belong to; None if there is none."""
+    path = f"{type(config).__module__}:{type(config).__name__}"
+    return next((rung for rung in RUNGS.values() if rung.options == path), None)
+
+
+def build_model(rung: Rung, config: "ModelConfig", seed: int = 0) -> "NextTokenNetwork":
     """A new model with random weights, which are a function of config and seed.
 
     Raises:
@@ -96,7 +212,8 @@ def build_model(rung: Rung, config: ModelConfig, seed: int = 0) -> "NextTokenNet
         import torch
     except ModuleNotFoundError:
         raise MissingExtraError("PyTorch", "neural", f"The rung {rung.name}") from None
+    assert rung.network is not None, f"{rung.name} has no network"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: NextTokenNetwork = getattr(importlib.import_module(rung.module), rung.model)(config)
+        model: NextTokenNetwork = resolve(rung.network)(config)
     return model

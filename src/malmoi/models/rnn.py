@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from malmoi.layers.products import packed_product
-from malmoi.models.config import RNNConfig
+from malmoi.models.options.recurrent import RNNConfig
 from malmoi.models.recurrent import LayerState, RecurrentLanguageModel, RecurrentLayer
 
 

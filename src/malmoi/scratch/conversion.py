@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from malmoi.engines.numpy_engine import in_one_precision, no_twin
 from malmoi.errors import ConfigError
-from malmoi.models.config import GRUConfig, LSTMConfig, NeuralConfig, NNLMConfig, RecurrentConfig, RNNConfig
+from malmoi.models.options.base import NeuralConfig
+from malmoi.models.options.nnlm import NNLMConfig
+from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
 from malmoi.scratch.checks import Array
 from malmoi.scratch.nnlm import NNLM
 from malmoi.scratch.recurrent import TimeGRU, TimeLSTM, TimeRecurrent, TimeRNN
 from malmoi.scratch.rnnlm import LanguageNetwork, RecurrentNetwork
-from malmoi.scratch.serving import in_one_precision, no_twin, weight_shapes
 from malmoi.scratch.time import TimeAffine, TimeEmbedding
 
 
@@ -90,7 +92,7 @@ def config_of(network: LanguageNetwork) -> tuple[str, NeuralConfig]:
     else:
         raise ConfigError(f"A {type(network).__name__} belongs to no rung. Known are: rnn, lstm, gru, nnlm.")
     shapes = {name: array.shape for name, array in network.arrays().items()}
-    if shapes != weight_shapes(config):
+    if shapes != config.weight_shapes():
         raise ConfigError(
             f"No {family} run stores this network: its layers have other widths, or are of several kinds. Expected layers of "
             "one kind, all of one width, but the last as wide as the embeddings where the weights are tied."

@@ -172,7 +172,7 @@ class LanguageNetwork(Layer, ABC):
         Raises:
             RunError, TrainingError: If it cannot be written.
         """
-        from malmoi.runs import write_arrays
+        from malmoi.arrays import write_arrays
 
         write_arrays(Path(path), self.arrays())
 
@@ -182,7 +182,7 @@ class LanguageNetwork(Layer, ABC):
         Raises:
             RunError: If the file is missing or damaged, or holds another network.
         """
-        from malmoi.runs import read_arrays
+        from malmoi.arrays import read_arrays
 
         self.load_arrays(read_arrays(Path(path)))
 

@@ -8,15 +8,26 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.errors import RunError
 from malmoi.files import atomic_folder, recover_folder, write_json
-from malmoi.models.config import Settings
-from malmoi.runs import read_arrays, write_arrays
+from malmoi.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FOLDER = "checkpoint"
+FOLDER, COUNTERS, STATE = "checkpoint", "progress.json", "state.safetensors"
+PREPARED = {
+    "config.json",
+    "tokenizer.json",
+    "spelling.json",
+    "metrics.jsonl",
+    FOLDER,
+}  # there before anything is learnt
+EARLIER_NAMES = {
+    "train_nll": "train_loss",
+    "best_nll": "best",
+}  # of counters, before other figures than nats were known
 ADVICE = "free some space and go on with --resume; the checkpoint before this one is whole"
 
 
@@ -26,8 +37,8 @@ class Progress(Settings):
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0  # spent on training so far, evaluation included
-    train_nll: float | None = None  # nats per token, running mean
-    best_nll: float | None = None  # nats per token on validation
+    train_loss: float | None = None  # running mean
+    best: float | None = None  # validation figure
     best_step: int = 0
     evaluations_since_best: int = 0
     decay_began_at: float | None = None  # progress at which a plateau brought the descent forward
@@ -43,12 +54,30 @@ def save_checkpoint(run: Path, progress: Progress, tensors: "dict[str, dict[str,
         for group, members in tensors.items():
             arrays = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in members.items()}
             write_arrays(folder / f"{group}.safetensors", arrays)
-        write_json(folder / "progress.json", progress.model_dump())
+        write_json(folder / COUNTERS, progress.model_dump())
 
 
-def has_checkpoint(run: Path) -> bool:
+def can_resume(run: Path) -> bool:
+    """Whether there is something to go on from: the counters of a network, or the state of vectors."""
     recover_folder(run / FOLDER)
-    return (run / FOLDER / "progress.json").is_file()
+    return any((run / FOLDER / name).is_file() for name in (COUNTERS, STATE))
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run was trained to its end."""
+    return (run / "config.json").is_file() and (run / "model.safetensors").is_file() and not can_resume(run)
+
+
+def begun(run: Path) -> bool:
+    """Whether training has left anything that it can go on from, or that must not be written over.
+
+    What a training killed before its first checkpoint leaves is none of that: it is made again.
+    """
+    if not run.is_dir():
+        return run.exists()
+    if can_resume(run) or is_finished(run):
+        return True
+    return any(file.name not in PREPARED and not file.name.startswith(".malmoi-") for file in run.iterdir())
 
 
 def load_checkpoint(run: Path, groups: tuple[str, ...]) -> "tuple[Progress, dict[str, dict[str, Tensor]]]":
@@ -57,21 +86,16 @@ def load_checkpoint(run: Path, groups: tuple[str, ...]) -> "tuple[Progress, dict
     Raises:
         RunError: If there is nothing to resume, or a file is damaged.
     """
-    if not has_checkpoint(run):
-        done = (
-            "Its training is finished"
-            if (run / "model.safetensors").is_file()
-            else "It was stopped before its first save"
-        )
-        raise RunError(f"{run} has no checkpoint to resume from. {done}; train a new run with another --out.")
+    if not can_resume(run):
+        raise RunError(f"{run} has no checkpoint to resume from. Train a new run with another --out.")
     import torch
 
     folder = run / FOLDER
     try:
-        values: Any = json.loads((folder / "progress.json").read_bytes())
-        progress = Progress.parse(values, where="key")
+        values: Any = json.loads((folder / COUNTERS).read_bytes())
+        progress = Progress.parse({EARLIER_NAMES.get(key, key): value for key, value in values.items()}, where="key")
     except Exception as error:
-        raise RunError(f"{folder}/progress.json is damaged ({error}). Train a new run with another --out.") from None
+        raise RunError(f"{folder / COUNTERS} is damaged ({error}). Train a new run with another --out.") from None
     tensors = {
         group: {name: torch.from_numpy(array) for name, array in read_arrays(folder / f"{group}.safetensors").items()}
         for group in groups

@@ -60,7 +60,7 @@ def read_vectors(source: str, embed_dim: int | None) -> "Vectors":
         ConfigError: If the vectors have another length.
         MalmoiError: If they cannot be read.
     """
-    from malmoi.api import load_vectors
+    from malmoi.runs.opening import load_vectors
 
     vectors = load_vectors(source)
     if embed_dim is not None and embed_dim != vectors.dim:
@@ -117,7 +117,7 @@ def _words(tokenizer: "Tokenizer") -> dict[int, list[str]]:
         texts = [surface.decode(errors="replace") for surface in tokenizer.token_bytes()]
         names = [text[1:] if text.startswith(" ") else "" for text in texts]
     else:
-        from malmoi.training.vector_texts import word_names
+        from malmoi.training.vectors.texts import word_names
 
         names = word_names(tokenizer)
     found: dict[int, list[str]] = {}

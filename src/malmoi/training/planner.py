@@ -7,21 +7,20 @@ and which settings suit a rung, its config class says; `docs/log.md` holds the r
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from malmoi.errors import TrainingError
-from malmoi.models.config import NeuralConfig
-from malmoi.models.registry import Rung, build_model
+from malmoi.models.options.base import NeuralConfig
+from malmoi.models.registry import Rung, build_model, resolve
+from malmoi.training.objectives.objective import Objective
 from malmoi.training.settings import TrainingSettings
 
 WIDTHS: tuple[int, ...] = (*range(32, 512, 32), *range(512, 1024, 64), *range(1024, 2049, 256))
 REFERENCE_WIDTH, DEFAULT_WIDTH = 256, 320  # that the machine's speed is measured at; where no clock says what fits
 LEARNING_RATES = {"sgd": 30.0, "adam": 0.002}
 WINDOW = 20
-SMALL_TEXT, BEGINNING = 300_000, 1 << 22  # bytes: below the first characters are the tokens; how much is looked at
-MOST_WORD_TYPES = 60_000
 CALIBRATION_SECONDS = 1.5
 
 
@@ -34,35 +33,6 @@ class Plan:
     reasons: list[str] = field(default_factory=list)
 
 
-def choose_tokenizer(lines: Iterable[str], n_bytes: int) -> tuple[str, int | None, str]:
-    """(kind, vocabulary size or None for the kind's own, reason), from the beginning of the text.
-
-    Args:
-        lines: The text; only its first megabytes are looked at.
-        n_bytes: The size of the whole on disk, which is less than that of the text if it is compressed.
-    """
-    types: set[str] = set()
-    read, has_unk = 0, False
-    for line in lines:
-        words = line.split()
-        has_unk = has_unk or "<unk>" in words
-        types.update(words)
-        read += len(line.encode()) + 1
-        if read > BEGINNING:
-            n_bytes = max(n_bytes, read)
-            break
-    else:
-        n_bytes = read
-    if has_unk and len(types) <= MOST_WORD_TYPES:
-        return "word", None, "the text has a closed vocabulary already (it contains <unk>)"
-    if n_bytes < SMALL_TEXT:
-        return "char", None, f"{n_bytes:,} bytes are too few to learn larger units from"
-    vocab_size = 8000 if n_bytes > 8_000_000 else 4000 if n_bytes > 2_000_000 else 2000
-    if n_bytes > 100_000_000:
-        vocab_size = 16000
-    return "bpe", vocab_size, "lossless on any text, no unknown words"
-
-
 def flops_per_token(config: NeuralConfig) -> int:
     """Floating-point operations of one training token: two per weight forward, four backward."""
     return 6 * (config.n_hidden_weights + config.output_width * config.vocab_size)
@@ -72,8 +42,7 @@ def memory_estimate(config: NeuralConfig, training: TrainingSettings) -> int:
     """Bytes that training takes at its peak, roughly."""
     n_tokens = training.batch_size * training.window
     low = 2 if training.precision == "bfloat16" else 4
-    tables = config.vocab_size * (config.embed_dim + (0 if config.tie_embeddings else config.output_width))
-    weights = config.n_hidden_weights + tables
+    weights = config.n_hidden_weights + config.n_table_weights
     slots = 2 if training.optimiser == "adam" else 0
     parameters = weights * (
         4 + 4 + 4 + 4 * slots + 2 * low
@@ -93,10 +62,15 @@ def check_memory(config: NeuralConfig, training: TrainingSettings, available: in
     if needed > 0.9 * available:
         raise TrainingError(
             f"Training would take about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free. A vocabulary of "
-            f"{config.vocab_size:,} tokens and widths {config.embed_dim}/{config.hidden_size} at batch {training.batch_size} x "
-            f"{training.window} tokens ask for it. Use a smaller --vocab-size, --hidden-size, --embed-dim or --batch-size."
+            f"{config.vocab_size:,} tokens and widths {config.widths} at batch {training.batch_size} x {training.window} "
+            f"tokens ask for it. Use a smaller --vocab-size, {_flags(config)} or --batch-size."
         )
     return needed
+
+
+def _flags(config: NeuralConfig | type[NeuralConfig], between: str = ", ") -> str:
+    """The flags that say how wide a model is."""
+    return between.join(f"--{name.replace('_', '-')}" for name in config.width_options)
 
 
 def seconds_per_step(rung: Rung, config: NeuralConfig, training: TrainingSettings, device: Any) -> float:
@@ -104,19 +78,17 @@ def seconds_per_step(rung: Rung, config: NeuralConfig, training: TrainingSetting
     import torch
 
     from malmoi.layers.noise import Noise
-    from malmoi.training.objectives import next_token_loss
     from malmoi.training.optimisers import Optimiser
 
+    assert rung.objective is not None
+    objective: type[Objective] = resolve(rung.objective)
     model = build_model(rung, config).to(device)
     model.compute_dtype = torch.bfloat16 if training.precision == "bfloat16" else None
     optimiser = Optimiser(training.optimiser, model.named_parameters(), training.clip_norm)
-    shape = (training.batch_size, training.window)
-    ids = torch.arange(shape[0] * shape[1], device=device).remainder(config.vocab_size).view(shape)
     seconds: list[float] = []
     while len(seconds) < 4 or sum(seconds) < CALIBRATION_SECONDS:
         began = time.perf_counter()
-        loss, _ = next_token_loss(model, ids, ids, None, Noise(0, len(seconds)))
-        loss.backward()
+        objective.rehearsal(model, training, Noise(0, len(seconds))).backward()
         optimiser.step(0.0)
         seconds.append(time.perf_counter() - began)
     return min(seconds[1:])
@@ -151,7 +123,7 @@ def make_plan(
         training_options: Fields of TrainingSettings that the user set; they are kept.
         embed_dim: Width of what the embeddings begin as; the hidden layers are planned all the same.
     """
-    from malmoi.training.machine import available_memory
+    from malmoi.machine import available_memory
 
     assert issubclass(rung.config, NeuralConfig)
     config_class = rung.config
@@ -160,28 +132,26 @@ def make_plan(
     training = TrainingSettings.parse(options)
 
     def config_at(width: int, dropout: float) -> NeuralConfig:
-        noise = {"dropout_hidden": dropout, "dropout_output": dropout, "dropout_input": dropout / 2}
-        widths = {"embed_dim": embed_dim or width, "hidden_size": width}
-        return config_class.parse({**widths, **noise, **model_options, "vocab_size": vocab_size})
+        return config_class.at_width(width, dropout, {**model_options, "vocab_size": vocab_size}, embed_dim)
 
-    is_asked = bool(model_options.keys() & {"embed_dim", "hidden_size"})
-    width = int(model_options.get("hidden_size", model_options.get("embed_dim", DEFAULT_WIDTH)))
+    asked = config_class.asked_width(model_options)
+    width = DEFAULT_WIDTH if asked is None else asked
     if seconds is None:
         assert training.steps is not None
         seen = float(training.steps * training.batch_size * training.window)
-        why = "as asked" if is_asked else "the default; --hidden-size and --embed-dim change it"
+        why = "as asked" if asked is not None else f"the default; {_flags(config_class, ' and ')} change it"
     else:
-        reference = config_at(width if is_asked else REFERENCE_WIDTH, 0.2)
+        reference = config_at(REFERENCE_WIDTH if asked is None else width, 0.2)
         per_token = seconds_per_step(rung, reference, training, device) / (training.batch_size * training.window)
         flops = seconds * flops_per_token(reference) / per_token  # that the time allows
         why = "as asked"
-        if not is_asked:
+        if asked is None:
             width = _widest(config_at, flops)
             why = f"the widest that sees {reference.tokens_per_weight:g} tokens for each hidden weight in time"
         seen = flops / flops_per_token(config_at(width, 0.2))
     model = config_at(width, dropout_for(seen / n_tokens))
     reasons.append(f"width {width} ({why}): about {seen / 1e6:.1f}M tokens, {seen / n_tokens:.1f} epochs")
-    reasons.append(f"dropout {model.dropout_output:g} for that many epochs")
+    reasons.append(f"dropout {model.noise:g} for that many epochs")
     needed = check_memory(model, training, available_memory(device))
     reasons.append(f"about {needed / 1e9:.1f} GB of memory")
     return Plan(model, training, reasons)
@@ -198,7 +168,7 @@ def _fill_training_options(
     reasons: list[str],
 ) -> dict[str, Any]:
     """The fields of TrainingSettings, those left out being planned; tells `reasons` why."""
-    from malmoi.training.machine import fastest_precision
+    from malmoi.machine import fastest_precision
 
     planned: dict[str, Any] = {"optimiser": "sgd", "window": WINDOW, "batch_size": 20 if n_tokens < 20_000_000 else 40}
     planned |= config.training_defaults

@@ -1,6 +1,6 @@
 """What a run tells the person who waits for it. The training code calls these; a door (terminal, notebook) shows them."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -14,7 +14,7 @@ class StepReport:
 
     step: int
     fraction: float  # of the whole run, 0 to 1
-    train_nll: float  # nats per token, running mean
+    loss: float  # running mean
     tokens_per_second: float
     seconds_left: float
     learning_rate: float
@@ -23,18 +23,13 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """One evaluation on the validation text."""
+    """One evaluation on the validation data."""
 
     step: int
     epoch: float
-    nll: float  # nats per token
-    bits_per_byte: float
+    figures: Mapping[str, float]  # by name, the one that counts most first: bits_per_byte, perplexity
     is_best: bool
     seconds: float  # since training began
-
-    @property
-    def perplexity(self) -> float:
-        return math.exp(min(self.nll, 700.0))
 
 
 class Reporter:
@@ -50,7 +45,7 @@ class Reporter:
         """An update was made."""
 
     def evaluated(self, report: EvaluationReport) -> None:
-        """The validation text was scored."""
+        """The validation data was scored."""
 
     def finished(self) -> None:
         """Nothing more comes; also called when training is stopped."""

@@ -2,20 +2,19 @@
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from malmoi.errors import ConfigError
-from malmoi.models.config import RecurrentConfig, Settings
 from malmoi.models.registry import find_rung
-from malmoi.training.settings import TrainingSettings, settings_of
-
-UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+from malmoi.settings import Settings
+from malmoi.training.budget import Budget
+from malmoi.training.settings import TrainingSettings
 
 
 class Request(Settings):
@@ -43,8 +42,18 @@ class Request(Settings):
     started: float | None = None
 
 
-def read_request(request: Mapping[str, Any]) -> tuple[Request, dict[str, Any], dict[str, Any]]:
-    """(what is asked for, options of the model, options of training), a recipe file included; flags win over the recipe.
+@dataclass(frozen=True)
+class Asked:
+    """A request, sorted: what is asked for, the options of the model, those of training, and the time."""
+
+    request: Request
+    model: dict[str, Any]
+    training: dict[str, Any]
+    budget: Budget
+
+
+def read_request(request: Mapping[str, Any]) -> Asked:
+    """Sort what is asked for, a recipe file included; flags win over the recipe.
 
     Raises:
         ConfigError: Naming an unknown key, in the request or in the recipe.
@@ -53,8 +62,8 @@ def read_request(request: Mapping[str, Any]) -> tuple[Request, dict[str, Any], d
     if values.get("recipe") is not None:
         values = {**read_recipe(Path(values["recipe"])), **values}
     rung = find_rung(values["rung"]) if values.get("rung") is not None else None
-    known_model = set((rung.config if rung else RecurrentConfig).model_fields) - {"vocab_size"}
-    settings = settings_of(rung) if rung else TrainingSettings
+    known_model = set(rung.config.model_fields) - {"vocab_size"} if rung else set()
+    settings = rung.training_settings if rung else TrainingSettings
     known_training = set(settings.model_fields)
     model_options = {key: values.pop(key) for key in list(values) if key in known_model}
     training_options = {key: values.pop(key) for key in list(values) if key in known_training}
@@ -73,7 +82,7 @@ def read_request(request: Mapping[str, Any]) -> tuple[Request, dict[str, Any], d
             values[key] = str(values[key])
     asked = Request.parse(values)
     settings.parse({k: v for k, v in training_options.items() if k != "steps"})
-    return asked, model_options, training_options
+    return Asked(asked, model_options, training_options, Budget.parse(asked.budget, asked.started))
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -105,18 +114,3 @@ def read_recipe(path: Path) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
-
-
-def parse_budget(budget: str | float | None) -> float | None:
-    """Seconds, from 90, "90s", "10m" or "1.5h".
-
-    Raises:
-        ConfigError: If it is no such time, or below five seconds.
-    """
-    if budget is None:
-        return None
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([smh]?)\s*", str(budget))
-    seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
-    if not 5 <= seconds <= 366 * 86400:
-        raise ConfigError(f"--budget {budget} is no training time. Give at least 5 seconds, as 90s, 10m or 1h.")
-    return seconds

@@ -6,7 +6,7 @@ the budget ends.
 
 from pydantic import Field
 
-from malmoi.models.config import Settings
+from malmoi.settings import Settings
 
 
 class Schedule(Settings):

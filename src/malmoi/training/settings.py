@@ -6,8 +6,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from malmoi.errors import ConfigError
-from malmoi.models.config import Settings
-from malmoi.models.registry import Rung
+from malmoi.settings import Settings
 from malmoi.training.schedule import Schedule
 
 SIZE, UNITS = r"^\s*([0-9]+(?:\.[0-9]+)?)\s*([kKmMgG]?)[bB]?\s*$", {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -87,19 +86,6 @@ class Word2VecTrainingSettings(Settings):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="of first values, windows and wrong words")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="seconds between checkpoints")
-
-
-_OWN_SETTINGS: dict[str, type[Settings]] = {  # of the rungs whose training is like no other
-    "cooccurrence": PairCountingSettings,
-    "glove": GloVeTrainingSettings,
-    "word2vec": Word2VecTrainingSettings,
-}
-
-
-def settings_of(rung: Rung) -> type[Settings]:
-    """The class whose fields say how this rung is trained."""
-    by_kind: type[Settings] = CountingSettings if rung.kind == "counts" else TrainingSettings
-    return _OWN_SETTINGS.get(rung.name, by_kind)
 
 
 def parse_size(size: str) -> int:

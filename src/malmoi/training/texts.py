@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from malmoi._version import __version__
 from malmoi.errors import ConfigError, RunError
-from malmoi.runs import RunConfig, run_path
+from malmoi.runs.folder import RunConfig, run_path
 from malmoi.text.sources import TextSource
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request
@@ -47,11 +46,6 @@ def prepare(asked: Request, reporter: Reporter) -> Prepared:
     return Prepared(tokenizer, train, valid, test, data)
 
 
-def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
-    """For config.json."""
-    return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint()}
-
-
 def encode(
     source: TextSource,
     valid_source: TextSource | None,
@@ -73,8 +67,8 @@ def encode(
 
 def make_tokenizer(asked: Request, source: TextSource, reporter: Reporter, why: str = "as asked") -> Any:
     """The one asked for: taken from elsewhere, or trained on the source."""
+    from malmoi.text.choosing import choose_tokenizer
     from malmoi.text.tokenizers import Tokenizer, train_tokenizer
-    from malmoi.training.planner import choose_tokenizer
 
     if asked.tokenizer_from is not None:
         if any(option is not None for option in (asked.tokenizer, asked.vocab_size, asked.min_count)):
@@ -130,11 +124,3 @@ def recorded_source(folder: Path, config: RunConfig, name: str, text: Any) -> Te
             "same model. Put the old text back, or train a new run with another --out."
         )
     return source
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Of malmoi, Python and the packages that a result depends on."""
-    import platform
-    from importlib.metadata import version
-
-    return {"malmoi": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

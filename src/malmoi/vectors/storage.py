@@ -12,16 +12,16 @@ copy, and several processes share one in memory.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.arrays import digest_of, write_arrays
 from malmoi.errors import DataError, RunError
 from malmoi.files import atomic_file, atomic_folder, recover_folder
-from malmoi.runs import digest_of, write_arrays
 
 if TYPE_CHECKING:
     from malmoi.vectors.vectors import Vectors
@@ -96,15 +96,21 @@ def vector_arrays(vectors: "Vectors") -> dict[str, NDArray[Any]]:
     )
 
 
-def load_vectors(folder: Path, *, unknown: Callable[[str], NDArray[Any] | None] | None = None) -> "Vectors":
-    """What `save_vectors` wrote. The matrix is mapped read-only.
+class Saved(NamedTuple):
+    """What `Vectors` are made of: W words, and their vectors as one matrix with D columns, dense or sparse."""
+
+    words: list[str]
+    matrix: Any
+    scales: NDArray[np.float32] | None
+    is_intact: bool  # whether words and numbers are those that were written
+
+
+def read_files(folder: Path) -> Saved:
+    """What `write_files` wrote. The matrix is mapped read-only.
 
     Raises:
         RunError: If the folder or a file is missing, cut off or damaged.
-        DataError: If words and matrix do not fit together.
     """
-    from malmoi.vectors.vectors import Vectors
-
     recover_folder(folder)
     for name in (WORDS, MATRIX):
         if not (folder / name).is_file():
@@ -120,12 +126,15 @@ def load_vectors(folder: Path, *, unknown: Callable[[str], NDArray[Any] | None] 
     if "matrix" in arrays and arrays.keys() - {"matrix", "scales"}:
         raise RunError(f"{folder / MATRIX} holds {sorted(arrays)}. Expected matrix, and maybe scales. {_AGAIN}.")
     matrix = arrays["matrix"] if "matrix" in arrays else _sparse(folder / MATRIX, arrays, len(words))
-    vectors = Vectors(words, matrix, arrays.get("scales"), unknown=unknown)
-    if told.get("sha256") != digest_of(arrays) or told.get("words") != hashlib.sha256(text).hexdigest():
-        raise RunError(
-            f"{folder}: {WORDS} and {MATRIX} do not match their checksums: one was altered after it was written. {_AGAIN}."
-        )
-    return vectors
+    is_intact = told.get("sha256") == digest_of(arrays) and told.get("words") == hashlib.sha256(text).hexdigest()
+    return Saved(words, matrix, arrays.get("scales"), is_intact)
+
+
+def altered(folder: Path) -> RunError:
+    """The error for files that fit together but are not what was written."""
+    return RunError(
+        f"{folder}: {WORDS} and {MATRIX} do not match their checksums: one was altered after it was written. {_AGAIN}."
+    )
 
 
 def _sparse(path: Path, arrays: dict[str, NDArray[Any]], n_words: int) -> Any:

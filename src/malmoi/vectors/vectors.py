@@ -283,10 +283,23 @@ class Vectors:
 
     @classmethod
     def load(cls, folder: str | Path, *, unknown: Callable[[str], NDArray[Any] | None] | None = None) -> "Vectors":
-        """What `save` wrote, mapped from the file: see `storage.load_vectors`."""
-        from malmoi.vectors.storage import load_vectors
+        """What `save` wrote, mapped from the file.
 
-        return load_vectors(Path(folder), unknown=unknown)
+        Args:
+            folder: Where it was written.
+            unknown: Gives the vector (D,) of a word that is not among them, or None.
+
+        Raises:
+            RunError: If the folder or a file is missing, cut off or damaged.
+            DataError: If words and matrix do not fit together.
+        """
+        from malmoi.vectors.storage import altered, read_files
+
+        saved = read_files(Path(folder))
+        vectors = cls(saved.words, saved.matrix, saved.scales, unknown=unknown)
+        if not saved.is_intact:
+            raise altered(Path(folder))
+        return vectors
 
     # Behind the scenes
 

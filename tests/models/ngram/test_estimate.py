@@ -14,12 +14,12 @@ from ngram_reference import BOS, EOS, Reference
 from streams import Ids
 
 from malmoi.errors import ConfigError
-from malmoi.models.config import NGramConfig
-from malmoi.models.ngram.counting import Store, open_store
 from malmoi.models.ngram.estimate import Estimate, estimate, needs_files
 from malmoi.models.ngram.model import NGramModel
 from malmoi.models.ngram.smoothing import METHODS, discounts_of
 from malmoi.models.ngram.tables import save_tables
+from malmoi.models.options.ngram import NGramConfig
+from malmoi.store import Store, open_store
 
 V = 11
 DATA = Path(os.environ.get("MALMOI_DATA", Path(__file__).parents[4] / "shared" / "data"))

@@ -9,10 +9,10 @@ import pytest
 from ngram_reference import BOS, EOS
 from test_estimate import V, fit, some_sentences
 
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.errors import ConfigError, RunError
 from malmoi.models.ngram.model import NGramModel
 from malmoi.models.ngram.tables import Level, NGramTables, load_tables, save_tables, tables_from_levels
-from malmoi.runs import read_arrays, write_arrays
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from word2vec_reference import Text, planted
 
+from malmoi import clock
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
-from malmoi.models.word2vec import Progress, State, Trained, Word2VecOptions, chunks, job, objectives, train
+from malmoi.models.word2vec import Progress, State, Trained, Word2VecOptions, chunks, objectives, train
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
-from malmoi.runs import read_arrays, write_arrays
 
 OPTIONS = Word2VecOptions(dim=13, window=3, n_negatives=4, subsample_threshold=0.0, epochs=3, learning_rate=0.05)
 N_TOKENS, N_CHUNKS = 8000, 17  # chunks of 62 sentences of 8 tokens, and one of what is left
@@ -74,7 +75,7 @@ def nobody_works() -> bool:
 
 def fake_time(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(job, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
     return now
 
 

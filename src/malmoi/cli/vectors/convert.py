@@ -37,7 +37,7 @@ def convert(
     spaces: Spaces = False,
     json: Json = False,
 ) -> None:
-    from malmoi.interop.vector_writing import NO_PIECES, write_vectors
+    from malmoi.vectors.files.writing import NO_PIECES, write_vectors
 
     target = Path(out)
     if storage != "float32" and to != "saved":
@@ -72,7 +72,7 @@ def convert(
 def _read(source: str, limit: int | None, spaces: bool, reporter: ConsoleReporter) -> "Vectors":
     """Of a file, no more is read than is asked for."""
     from malmoi.api import load_vectors
-    from malmoi.interop.vector_files import read_vectors
+    from malmoi.vectors.files.reading import read_vectors
 
     if Path(source).is_file():
         return read_vectors(source, limit=limit, spaces=spaces, progress=reporter.preparing)

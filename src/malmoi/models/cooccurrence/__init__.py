@@ -5,9 +5,9 @@ directions in which that differs most (factors).
     vectors = randomised_svd(ppmi(pairs.counts), 300).vectors(power=0.5)  # row i is the token pairs.token_ids[i]
 """
 
-from malmoi.models.config import PairSettings
 from malmoi.models.cooccurrence.counting import Cooccurrence, count_pairs
 from malmoi.models.cooccurrence.factors import Factors, exact_svd, randomised_svd
 from malmoi.models.cooccurrence.weighting import pmi, ppmi
+from malmoi.models.options.vectors import PairSettings
 
 __all__ = ["Cooccurrence", "Factors", "PairSettings", "count_pairs", "exact_svd", "pmi", "ppmi", "randomised_svd"]

@@ -23,8 +23,8 @@ from scipy.sparse import csr_matrix
 from malmoi.errors import DataError, TrainingError
 from malmoi.files import release_pages
 from malmoi.jit import compiled
-from malmoi.models.config import PairSettings
-from malmoi.models.ngram.counting import Store, TokenStream
+from malmoi.models.options.vectors import PairSettings
+from malmoi.store import Store, TokenStream
 
 READ_AT_ONCE = 1 << 22  # tokens
 NO_WORD, LINE_END = -1, -2  # in place of a row number

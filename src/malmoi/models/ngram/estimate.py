@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.models.config import NGramConfig
-from malmoi.models.ngram.counting import Store, TokenStream, count_ngrams
+from malmoi.models.ngram.counting import count_ngrams
 from malmoi.models.ngram.pruning import keep, prune_by_entropy, prune_to_size, quantise, thresholds
 from malmoi.models.ngram.queries import live_suffixes, true_suffixes
 from malmoi.models.ngram.smoothing import Discounts, smooth
 from malmoi.models.ngram.tables import NGramTables
+from malmoi.models.options.ngram import NGramConfig
+from malmoi.store import Store, TokenStream
 
 BYTES_PER_TOKEN = 30  # that estimation in memory takes for each token of the text and each length of n-grams
 PAD_ID = 0

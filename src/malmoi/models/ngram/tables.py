@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Float32, Int64, Integer, Shaped, UInt32
 from numpy.typing import NDArray
 
+from malmoi.arrays import read_arrays, write_arrays
 from malmoi.errors import RunError
 from malmoi.models.ngram.queries import live_suffixes, true_suffixes
-from malmoi.runs import read_arrays, write_arrays
 
 LARGEST_ORDER = 8
 MOST_NODES = 2**31 - 1  # node numbers are int32

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import DataError
-from malmoi.models.ngram.counting import TokenStream
+from malmoi.store import TokenStream
 from malmoi.text.vocabulary import EOS
 
 READ_AT_ONCE = 1 << 20  # tokens

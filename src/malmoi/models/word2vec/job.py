@@ -3,42 +3,24 @@
 import hashlib
 import math
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.clock import Clock
 from malmoi.errors import DataError, TrainingError
-from malmoi.models.ngram.counting import TokenStream
 from malmoi.models.word2vec import kernels
 from malmoi.models.word2vec.chunks import generator_state, share_out
 from malmoi.models.word2vec.objectives import Update
 from malmoi.models.word2vec.options import Word2VecOptions
 from malmoi.models.word2vec.state import COLUMNS, Progress, State
 from malmoi.models.word2vec.subwords import Subwords
+from malmoi.store import TokenStream
 from malmoi.text.vocabulary import EOS
 
 RELEASE_EVERY = 100  # chunks: what was read stays in memory until then
-
-
-class Clock:
-    """Time spent, from when it is made, and how much there is in all (None: no end)."""
-
-    def __init__(self, seconds: float | None, spent: float) -> None:
-        self.seconds = seconds
-        self._began = time.perf_counter() - spent
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self._began
-
-    def share(self) -> float:
-        """Of the time that is spent, 0 to 1; 0 if there is no end."""
-        return 0.0 if self.seconds is None else min(1.0, self.elapsed() / self.seconds)
-
-    def is_over(self) -> bool:
-        return self.share() >= 1
 
 
 @dataclass(frozen=True)

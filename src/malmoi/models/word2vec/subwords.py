@@ -27,6 +27,7 @@ from jaxtyping import Float32, Int32, Int64
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
+from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.word2vec import subword_kernels
 from malmoi.text import hangul
 
@@ -58,6 +59,11 @@ class SubwordSettings:
     shortest_syllables: int = 1
     longest_syllables: int = 4
     n_buckets: int = 200_000
+
+    @classmethod
+    def of(cls, model: Word2VecConfig) -> "SubwordSettings":
+        """Those of a run."""
+        return cls(kind=model.subwords, n_buckets=model.subword_buckets)
 
     def __post_init__(self) -> None:
         if self.kind not in ("characters", "jamo"):

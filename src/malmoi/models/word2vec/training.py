@@ -25,17 +25,18 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
+from malmoi.clock import Clock
 from malmoi.errors import ConfigError, DataError
 from malmoi.files import return_freed_memory
-from malmoi.models.ngram.counting import TokenStream
 from malmoi.models.word2vec.chunks import chunk_bounds
-from malmoi.models.word2vec.job import Clock, Job, Plan
+from malmoi.models.word2vec.job import Job, Plan
 from malmoi.models.word2vec.matrices import first_matrices, padded_width, trimmed
 from malmoi.models.word2vec.objectives import chunk_size, make_update
 from malmoi.models.word2vec.options import Word2VecOptions
 from malmoi.models.word2vec.sampling import keep_limits, keep_probabilities
 from malmoi.models.word2vec.state import Progress, State
 from malmoi.models.word2vec.subwords import Subwords
+from malmoi.store import TokenStream
 from malmoi.text.vocabulary import SPECIALS
 
 PROMISES = {

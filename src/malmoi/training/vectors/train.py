@@ -15,66 +15,54 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from malmoi.errors import ConfigError, RunError
+from malmoi.arrays import write_arrays
+from malmoi.errors import ConfigError
 from malmoi.files import atomic_file, write_bytes
-from malmoi.models.config import VectorConfig, Word2VecConfig
-from malmoi.models.registry import Rung, find_rung
-from malmoi.runs import RunConfig, read_arrays, write_arrays, write_config
+from malmoi.models.options.vectors import VectorConfig
+from malmoi.models.registry import Rung, resolve
+from malmoi.runs.folder import RunConfig, describe_tokenizer, versions, write_config
+from malmoi.runs.vector_card import write_vector_card
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
 from malmoi.text.vocabulary import SPECIALS
+from malmoi.training.budget import Budget
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
-from malmoi.training.earlier_vectors import Earlier
 from malmoi.training.progress import Interrupted, Reporter
-from malmoi.training.request import Request, parse_budget
-from malmoi.training.settings import settings_of
+from malmoi.training.request import Asked, Request
 from malmoi.training.stopping import stop_requests, termination_interrupts
-from malmoi.training.texts import describe_tokenizer, described, read_source, recorded_source, versions
-from malmoi.training.vector_card import write_vector_card
-from malmoi.training.vector_job import MODEL, PHRASES, STATE, Job, Made, saved_before
-from malmoi.training.vector_rungs import LEARN, subword_settings
-from malmoi.training.vector_texts import choose_phrases, choose_words, count_tokens, word_names, worded
+from malmoi.training.texts import described, read_source, recorded_source
+from malmoi.training.vectors.earlier import Earlier
+from malmoi.training.vectors.job import MODEL, PHRASES, Job, Made, saved_before
+from malmoi.training.vectors.texts import choose_phrases, choose_words, count_tokens, word_names, worded
 from malmoi.vectors.storage import write_files
 
 MOST_TOKENS_IN_MEMORY = 20_000_000  # of a text whose words were joined
-SHARE_FOR_LEARNING = 0.98  # of a budget: the rest is for writing files
 NO_USE = {  # options of `malmoi train` that have no meaning here, and why
     "valid": "vectors are learnt from the whole text, and judged by: malmoi vectors eval RUN --sets all",
     "test": "vectors are judged by: malmoi vectors eval RUN --sets all",
 }
 
 
-def train_vectors(
-    rung: Rung,
-    folder: Path,
-    asked: Request,
-    model_options: dict[str, Any],
-    training_options: dict[str, Any],
-    started: float,
-    reporter: Reporter,
-) -> Path:
+def train_vectors(rung: Rung, folder: Path, order: Asked, reporter: Reporter) -> Path:
     """Train vectors and write their run.
 
     Raises:
         MalmoiError: With one message, if anything asked for cannot be done.
         Interrupted: If training was stopped; the checkpoint is saved.
     """
+    asked, model_options, training_options = order.request, order.model, order.training
     _refuse_what_does_not_fit(rung, asked)
     earlier = None if asked.initialise_from is None else Earlier.open(rung, asked.initialise_from)
     if earlier is not None:
         model_options = earlier.options_with(model_options)
     model = rung.config.parse({"vocab_size": 1, **model_options})
     assert isinstance(model, VectorConfig)
-    settings = settings_of(rung).parse(training_options)
+    settings = rung.training_settings.parse(training_options)
     options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
     source = read_source(asked.text, options)
     tokenizer, model = choose_words(asked, source, model, earlier, reporter)
@@ -88,7 +76,7 @@ def train_vectors(
         training={
             **settings.model_dump(),
             "epochs": asked.epochs,
-            "budget_seconds": parse_budget(asked.budget),
+            "budget_seconds": order.budget.seconds,
         },
         tokenizer=describe_tokenizer(tokenizer),
         data={
@@ -100,52 +88,24 @@ def train_vectors(
         versions=versions("numpy", "scipy", "numba", "tokenizers", "safetensors"),
         command=asked.command or "",
     )
-    with _job(rung, folder, config, source, tokenizer, earlier, started, reporter) as job:
+    with _job(rung, folder, config, source, tokenizer, earlier, order.budget, reporter) as job:
         _learn(job)
     return folder
 
 
-def resume_vectors(folder: Path, config: RunConfig, text: Any, started: float, reporter: Reporter) -> Path:
+def resume_vectors(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: Reporter) -> Path:
     """Go on with a training of vectors that was stopped.
 
     Raises:
-        RunError: If there is nothing to go on from, or the text has changed.
+        RunError: If the text has changed.
     """
-    rung = find_rung(config.family)
-    if not (folder / STATE).is_file():
-        done = (folder / MODEL).is_file()
-        state = "Its training is finished" if done else "It was stopped before its first checkpoint"
-        raise RunError(f"{folder} has no checkpoint to resume from. {state}; train a new run with another --out.")
-    source = recorded_source(folder, config, "train", text)
+    source = recorded_source(folder, config, "train", asked.request.text)
     assert source is not None
     reporter.stage(f"resuming {folder}")
-    with _job(rung, folder, config, source, Tokenizer.load(folder), None, started, reporter) as job:
+    budget = Budget(config.training["budget_seconds"], asked.budget.started)
+    with _job(rung, folder, config, source, Tokenizer.load(folder), None, budget, reporter) as job:
         _learn(job)
     return folder
-
-
-def subword_composer(folder: Path, config: RunConfig) -> Callable[[str], NDArray[np.float32] | None]:
-    """What gives the vector (D,) of an unseen word from its pieces, or None; theirs are read when first needed."""
-    from malmoi.models.word2vec.subwords import Subwords
-
-    model = Word2VecConfig.parse(config.model)
-    subwords = Subwords.build([], subword_settings(model))
-
-    @cache
-    def rows() -> NDArray[np.float32]:
-        found = read_arrays(folder / MODEL).get("subwords")
-        expected = (model.subword_buckets, model.embed_dim)
-        if found is None or found.shape != expected:
-            raise RunError(
-                f"{folder / MODEL} has no vectors of pieces of words of the shape {expected}, which config.json asks for. The "
-                "two files are not of one run; copy the whole folder again."
-            )
-        return found
-
-    def compose(word: str) -> NDArray[np.float32] | None:
-        return subwords.compose(word.lower() if model.lower else word, rows())
-
-    return compose
 
 
 def _refuse_what_does_not_fit(rung: Rung, asked: Request) -> None:
@@ -173,12 +133,12 @@ def _job(
     source: TextSource,
     tokenizer: Tokenizer,
     earlier: Earlier | None,
-    started: float,
+    budget: Budget,
     reporter: Reporter,
 ) -> Iterator[Job]:
     """Everything ready for training: the text as ids, its words joined where that was asked for."""
     from malmoi.data.tokens import encode_to_disk
-    from malmoi.models.ngram.counting import TokenStream, open_store
+    from malmoi.store import TokenStream, open_store
 
     model = rung.config.parse(config.model)
     assert isinstance(model, VectorConfig)
@@ -203,17 +163,17 @@ def _job(
             words = words + phrases.names(words)
             counts = count_tokens(tokens, len(words))
         before = saved_before(folder) if earlier is None else earlier.counts(words)
-        budget = config.training["budget_seconds"]
-        seconds = None if budget is None else max(0.1, SHARE_FOR_LEARNING * budget - (time.monotonic() - started))
+        seconds = budget.for_vectors()
         yield Job(folder, rung, model, config, room, tokens, counts, words, phrases, before, earlier, seconds, reporter)
 
 
 def _learn(job: Job) -> None:
     """Train, and write all files of the run."""
-    began = time.monotonic()
+    began, learns = time.monotonic(), job.rung.learns
+    assert learns is not None
     try:
         with termination_interrupts():
-            made = LEARN[job.rung.name](job)
+            made: Made = resolve(learns)(job)
     except KeyboardInterrupt:
         if job.can_resume:
             raise Interrupted(str(job.folder)) from None

@@ -30,11 +30,11 @@ from jaxtyping import Float32
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.interop.vector_files import LARGEST_DIM, LONGEST_WORD
-from malmoi.interop.vector_stream import FASTTEXT, Progress
 from malmoi.models.word2vec import subword_kernels
 from malmoi.models.word2vec.subwords import MOST_BUCKETS, MOST_SYMBOLS, Subwords, SubwordSettings
 from malmoi.text.inputs import explained
+from malmoi.vectors.files.reading import LARGEST_DIM, LONGEST_WORD
+from malmoi.vectors.files.stream import FASTTEXT, Progress
 from malmoi.vectors.vectors import Vectors
 
 VERSIONS = (11, 12)

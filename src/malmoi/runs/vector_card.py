@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from malmoi.files import write_bytes
-from malmoi.runs import RunConfig
+from malmoi.runs.folder import RunConfig
 
 
 def write_vector_card(folder: Path, config: RunConfig) -> None:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.arrays import Arrays, read_arrays, write_arrays
 from malmoi.models.registry import Rung
-from malmoi.runs import Arrays, RunConfig, read_arrays, write_arrays, write_config
+from malmoi.runs.folder import RunConfig, write_config
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
-from malmoi.training.earlier_vectors import Earlier
+from malmoi.training.checkpoint import STATE as STATE_FILE
 from malmoi.training.progress import Reporter
-from malmoi.training.settings import settings_of
+from malmoi.training.vectors.earlier import Earlier
 
 if TYPE_CHECKING:
-    from malmoi.models.ngram.counting import TokenStream
     from malmoi.models.phrases import Phrases
+    from malmoi.store import TokenStream
 
 MODEL, PHRASES = "model.safetensors", "phrases.json"
-STATE, BEFORE = f"{CHECKPOINT}/state.safetensors", f"{CHECKPOINT}/before.safetensors"
+STATE, BEFORE = f"{CHECKPOINT}/{STATE_FILE}", f"{CHECKPOINT}/before.safetensors"
 GLOVE_EPOCHS = 25
 TOKENS_TO_READ, LEAST_READINGS, MOST_READINGS = 25_000_000, 5, 30  # of word2vec: small texts want more (docs/log.md)
 MOST_EPOCHS = {"word2vec": 50, "glove": 100}  # by the clock: reading a text still more often brings nothing
@@ -61,7 +62,7 @@ class Job:
         training = {
             key: value for key, value in self.config.training.items() if key not in ("epochs", "budget_seconds")
         }
-        return settings_of(self.rung).parse(training)
+        return self.rung.training_settings.parse(training)
 
     @property
     def epochs(self) -> int:

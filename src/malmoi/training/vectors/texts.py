@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.models.config import VectorConfig
+from malmoi.models.options.vectors import VectorConfig
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
 from malmoi.text.wording import WordedSource, Wording
-from malmoi.training.earlier_vectors import Earlier
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request
 from malmoi.training.texts import make_tokenizer
-from malmoi.training.vector_job import PHRASES
+from malmoi.training.vectors.earlier import Earlier
+from malmoi.training.vectors.job import PHRASES
 
 if TYPE_CHECKING:
-    from malmoi.models.ngram.counting import TokenStream
     from malmoi.models.phrases import Phrases
+    from malmoi.store import TokenStream
 
 MIN_COUNT, SMALL_TEXT = 5, 1_000_000  # bytes: of a smaller text rarer words are learnt, too
 READ_AT_ONCE = 1 << 22  # tokens

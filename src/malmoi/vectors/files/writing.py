@@ -13,8 +13,8 @@ import numpy as np
 
 from malmoi.errors import DataError
 from malmoi.files import atomic_file
-from malmoi.interop.vector_files import Format
-from malmoi.interop.vector_stream import Progress
+from malmoi.vectors.files.reading import Format
+from malmoi.vectors.files.stream import Progress
 from malmoi.vectors.vectors import Vectors
 
 ROWS = 1 << 13  # rows written at a time

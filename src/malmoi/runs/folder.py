@@ -10,27 +10,23 @@
 Every file is written under a temporary name, flushed and renamed. A folder without config.json is not a run.
 """
 
-import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from malmoi._version import __version__
 from malmoi.errors import RunError
-from malmoi.files import atomic_file, release_pages, write_json
-from malmoi.models.config import Settings
+from malmoi.files import atomic_file, write_json
+from malmoi.settings import Settings
 
 FORMAT = 1
-READ_AT_ONCE = 1 << 26  # bytes of an array
 LARGEST_CONFIG = 4 << 20  # bytes; ours are a few kB
 IMPORTED_VECTORS = "vectors"  # the family of a run that holds vectors of another program
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-Arrays = dict[str, NDArray[Any]]
 
 
 class RunConfig(Settings):
@@ -98,89 +94,6 @@ def read_config(folder: Path) -> RunConfig:
         raise RunError(f"{path}: {error} The file was changed by hand or damaged; restore it or train again.") from None
 
 
-def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 of names, types, shapes and numbers, in hexadecimal."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        for piece in _pieces(array):
-            total.update(piece)
-    return total.hexdigest()
-
-
-def _pieces(array: NDArray[Any]) -> Iterator[memoryview]:
-    """The bytes of an array, some at a time, so that one mapped from a file is never in memory as a whole."""
-    data = array.reshape(-1).view(np.uint8)
-    for start in range(0, len(data), READ_AT_ONCE):
-        yield data[start : start + READ_AT_ONCE].data
-        release_pages(array)
-
-
-def write_arrays(path: Path, arrays: Arrays, also: Mapping[str, str] | None = None) -> None:
-    """A safetensors file that carries a digest of what it holds, and what is to be told `also`.
-
-    Nothing is copied, so mapped arrays may exceed the memory.
-    """
-    header: dict[str, Any] = {"__metadata__": {**(also or {}), "sha256": digest_of(arrays)}}
-    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))  # so that each begins aligned
-    end = 0
-    for name in names:
-        array, begin = arrays[name], end
-        end += array.nbytes
-        kind = f"{array.dtype.kind}{8 * array.dtype.itemsize}".upper()
-        header[name] = {
-            "dtype": "BOOL" if kind == "B8" else kind,
-            "shape": list(array.shape),
-            "data_offsets": [begin, end],
-        }
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with atomic_file(path) as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in names:
-            for piece in _pieces(np.ascontiguousarray(arrays[name])):
-                file.write(piece)
-
-
-def read_arrays(path: Path) -> Arrays:
-    """What `write_arrays` wrote. Sizes are checked against the real file before anything is allocated.
-
-    Raises:
-        RunError: If the file is missing, truncated or altered.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    advice = "Copy the run again from where it was made, or train again."
-    if not path.is_file():
-        raise RunError(f"{path} is missing. {advice}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            expected = (file.metadata() or {}).get("sha256")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged or cut off ({error}). {advice}") from None
-    if expected != digest_of(arrays):
-        raise RunError(f"{path} does not match its own checksum: it was altered after it was written. {advice}")
-    return arrays
-
-
-def checked(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], path: Path) -> Arrays:
-    """The arrays, if their names and shapes are the expected ones.
-
-    Raises:
-        RunError: Naming the first that differs.
-    """
-    for name in sorted(shapes.keys() | arrays.keys()):
-        got = arrays[name].shape if name in arrays else None
-        if got != shapes.get(name):
-            raise RunError(
-                f"{path}: {name} has shape {got}, but config.json asks for {shapes.get(name)}. The two files are not of one "
-                "run; copy the whole folder again."
-            )
-    return arrays
-
-
 def append_metrics(folder: Path, values: Mapping[str, Any]) -> None:
     with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(dict(values)) + "\n")
@@ -203,3 +116,16 @@ def trim_metrics(folder: Path, last_step: int) -> None:
     rows = [row for row in read_metrics(folder) if row.get("step", 0) <= last_step]
     with atomic_file(folder / "metrics.jsonl") as file:
         file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
+    """For config.json."""
+    return {"kind": tokenizer.kind, "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Of malmoi, Python and the packages that a result depends on."""
+    import platform
+    from importlib.metadata import version
+
+    return {"malmoi": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

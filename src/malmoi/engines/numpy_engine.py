@@ -1,4 +1,4 @@
-"""A trained run served by NumPy alone: the twin of `malmoi.models.neural`, with the same answers and nothing to wait for.
+"""A trained run served by NumPy alone: the twin of the PyTorch engine, with the same answers and nothing to wait for.
 
 Importing PyTorch takes seconds, and installing it hundreds of MB. Reading a text takes a few matrix products for each token,
 which NumPy makes just as fast; so a person who asks for the next word gets it from here.
@@ -28,8 +28,10 @@ from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError
-from malmoi.models.config import GRUConfig, LSTMConfig, NeuralConfig, NNLMConfig, RecurrentConfig, RNNConfig
 from malmoi.models.interface import LogProbs, State, TokenIds, VectorLanguageModel
+from malmoi.models.options.base import NeuralConfig
+from malmoi.models.options.nnlm import NNLMConfig
+from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
 from malmoi.scratch.checks import check_ids
 from malmoi.text.vocabulary import EOS
 
@@ -41,18 +43,18 @@ Carried = tuple[tuple[Array, ...], ...]  # for each layer what it carries from t
 
 
 @dataclass(frozen=True)
-class ScratchState(State):
+class NumPyState(State):
     """What the network carries on, and the vector that the softmax predicts the next token from."""
 
     carried: Carried
     vector: Float[np.ndarray, "batch width"]
 
-    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "ScratchState":
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "NumPyState":
         index = np.asarray(rows, dtype=np.int64)
-        return ScratchState(tuple(tuple(part[index] for part in layer) for layer in self.carried), self.vector[index])
+        return NumPyState(tuple(tuple(part[index] for part in layer) for layer in self.carried), self.vector[index])
 
 
-class ScratchLanguageModel(VectorLanguageModel):
+class NumPyLanguageModel(VectorLanguageModel):
     """Serves the weights of a run of the rungs rnn, lstm, gru and nnlm without PyTorch.
 
     Attributes:
@@ -61,7 +63,7 @@ class ScratchLanguageModel(VectorLanguageModel):
 
     Args:
         config: The run's options.
-        arrays: The run's weights by name, with the shapes of `weight_shapes(config)`.
+        arrays: The run's weights by name, with the shapes of `config.weight_shapes()`.
         start_id: The token that stands before the first one: the end of a line.
 
     Raises:
@@ -85,38 +87,36 @@ class ScratchLanguageModel(VectorLanguageModel):
         self._output = transposed(table) if config.tie_embeddings else self.weights["output.weight"].T  # (W, V)
         self._bias = self.weights["output.bias"]  # (V,)
 
-    def start(self, batch_size: int = 1) -> ScratchState:
+    def start(self, batch_size: int = 1) -> NumPyState:
         ends = np.full((batch_size, 1), self.start_id, dtype=np.int64)
         return self._read(ends, self._network.start(batch_size))[1]
 
-    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, ScratchState]:
-        assert isinstance(state, ScratchState)
+    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, NumPyState]:
+        assert isinstance(state, NumPyState)
         if token_ids.shape[1]:
             _, state = self._read(token_ids, state.carried)
         return self._log_probs(state.vector), state
 
-    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], ScratchState]:
+    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], NumPyState]:
         vectors, after = self.predictors(token_ids, state)
         return self.score_vectors(vectors, token_ids), after
 
     def distributions(
         self, token_ids: TokenIds, state: State
-    ) -> tuple[Float[np.ndarray, "batch time vocab"], ScratchState]:
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], NumPyState]:
         vectors, after = self.predictors(token_ids, state)
         flat = self._log_probs(vectors.reshape(-1, vectors.shape[2]))
         return flat.reshape(*token_ids.shape, self.vocab_size), after
 
-    def predictors(
-        self, token_ids: TokenIds, state: State
-    ) -> tuple[Float[np.ndarray, "batch time width"], ScratchState]:
-        assert isinstance(state, ScratchState)
+    def predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time width"], NumPyState]:
+        assert isinstance(state, NumPyState)
         if not token_ids.shape[1]:
             return state.vector[:, None][:, :0], state
         hidden, after = self._read(token_ids, state.carried)
         return np.concatenate([state.vector[:, None], hidden[:, :-1]], axis=1), after
 
     def next_predictor(self, state: State) -> Float[np.ndarray, "batch width"]:
-        assert isinstance(state, ScratchState)
+        assert isinstance(state, NumPyState)
         return state.vector
 
     @np.errstate(all="ignore")
@@ -134,13 +134,11 @@ class ScratchLanguageModel(VectorLanguageModel):
         return scores.reshape(token_ids.shape)
 
     @np.errstate(all="ignore")  # NaN in damaged weights is told of by those who asked
-    def _read(
-        self, token_ids: TokenIds, carried: Carried
-    ) -> tuple[Float[np.ndarray, "batch time width"], ScratchState]:
+    def _read(self, token_ids: TokenIds, carried: Carried) -> tuple[Float[np.ndarray, "batch time width"], NumPyState]:
         check_ids(token_ids, self.vocab_size)
         hidden, carried = self._network.read(token_ids.T, carried)  # (T, B, W)
         last = hidden[-1].copy()  # a view would keep all of `hidden` in memory
-        return hidden.swapaxes(0, 1), ScratchState(carried, last)
+        return hidden.swapaxes(0, 1), NumPyState(carried, last)
 
     @np.errstate(all="ignore")
     def _log_probs(self, vectors: Float[np.ndarray, "rows width"]) -> LogProbs:
@@ -310,31 +308,6 @@ class _Window(_Network):
             hidden = np.concatenate([hidden, x], axis=1)
         after = np.ascontiguousarray(ids[-self._context_size :].T)
         return hidden.reshape(n_steps, batch_size, -1), ((after,),)
-
-
-def weight_shapes(config: NeuralConfig) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every array that a run with these options stores, (output, input) as PyTorch keeps them."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "embedding.weight": (config.vocab_size, config.embed_dim),
-        "output.bias": (config.vocab_size,),
-    }
-    if not config.tie_embeddings:
-        shapes["output.weight"] = (config.vocab_size, config.output_width)
-    if isinstance(config, NNLMConfig):
-        for depth, (size, width) in enumerate(config.layer_sizes()):
-            shapes |= {f"layers.{depth}.weight": (width, size), f"layers.{depth}.bias": (width,)}
-        if config.is_projected:
-            shapes["projection.weight"] = (config.embed_dim, config.hidden_size)
-        if config.direct and config.tie_embeddings:
-            shapes["direct.weight"] = (config.embed_dim, config.context_size * config.embed_dim)
-    elif isinstance(config, RecurrentConfig):
-        for depth, (size, width) in enumerate(config.layer_sizes()):
-            n_sums, layer = config.n_gates * width, f"layers.{depth}"
-            shapes |= {f"{layer}.from_input.weight": (n_sums, size), f"{layer}.from_input.bias": (n_sums,)}
-            shapes[f"{layer}.from_hidden.weight"] = (n_sums, width)
-            if isinstance(config, GRUConfig):
-                shapes[f"{layer}.from_hidden.bias"] = (n_sums,)
-    return shapes
 
 
 def transposed(weight: Float[np.ndarray, "out in"]) -> Float[np.ndarray, "in out"]:

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.interop.vector_stream import BLOCK, FASTTEXT, GZIP, Progress, VectorFile
 from malmoi.text.inputs import explained
+from malmoi.vectors.files.stream import BLOCK, FASTTEXT, GZIP, Progress, VectorFile
 from malmoi.vectors.vectors import Vectors
 
 Format = Literal["word2vec", "word2vec-binary", "glove"]
@@ -71,7 +71,7 @@ def read_vectors(
         raise DataError(f"{what}. Expected a file of word vectors, plain or packed with gzip. Check the name.")
     with explained(str(path)), open(path, "rb") as raw:
         if file_format is None and raw.read(len(FASTTEXT)) == FASTTEXT:
-            from malmoi.interop.fasttext_files import read_fasttext
+            from malmoi.vectors.files.fasttext import read_fasttext
 
             return read_fasttext(path, limit=limit, progress=progress)
         raw.seek(0)

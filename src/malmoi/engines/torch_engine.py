@@ -19,19 +19,19 @@ BLOCK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB
 
 
 @dataclass(frozen=True)
-class NeuralState(State):
+class TorchState(State):
     """What the network carries on, and the vector that the softmax predicts the next token from."""
 
     carried: NetworkState
     top: Float[Tensor, "batch width"]
 
-    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "NeuralState":
+    def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "TorchState":
         index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.top.device)
         carried = [tuple(tensor[index] for tensor in layer) for layer in self.carried]
-        return NeuralState(carried, self.top[index])
+        return TorchState(carried, self.top[index])
 
 
-class NeuralLanguageModel(VectorLanguageModel):
+class TorchLanguageModel(VectorLanguageModel):
     """Serves a network: no dropout, no gradients, weights as they are stored.
 
     Args:
@@ -47,34 +47,32 @@ class NeuralLanguageModel(VectorLanguageModel):
     def device(self) -> torch.device:
         return self.network.output.weight.device
 
-    def start(self, batch_size: int = 1) -> NeuralState:
+    def start(self, batch_size: int = 1) -> TorchState:
         ends = np.full((batch_size, 1), self.start_id, dtype=np.int64)
         return self._read(ends, self.network.initial_state(batch_size))[1]
 
-    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, NeuralState]:
-        assert isinstance(state, NeuralState)
+    def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, TorchState]:
+        assert isinstance(state, TorchState)
         if token_ids.shape[1]:
             _, state = self._read(token_ids, state.carried)
         return self._log_probs(state.top).cpu().numpy(), state
 
-    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], NeuralState]:
+    def score(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time"], TorchState]:
         hidden, after = self._predictors(token_ids, state)
         return self._scores(hidden, token_ids), after
 
     def distributions(
         self, token_ids: TokenIds, state: State
-    ) -> tuple[Float[np.ndarray, "batch time vocab"], NeuralState]:
+    ) -> tuple[Float[np.ndarray, "batch time vocab"], TorchState]:
         hidden, after = self._predictors(token_ids, state)
         return self._log_probs(hidden).cpu().numpy(), after
 
-    def predictors(
-        self, token_ids: TokenIds, state: State
-    ) -> tuple[Float[np.ndarray, "batch time width"], NeuralState]:
+    def predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time width"], TorchState]:
         hidden, after = self._predictors(token_ids, state)
         return hidden.cpu().numpy(), after
 
     def next_predictor(self, state: State) -> Float[np.ndarray, "batch width"]:
-        assert isinstance(state, NeuralState)
+        assert isinstance(state, TorchState)
         return np.asarray(state.top.cpu().numpy())
 
     def score_vectors(
@@ -95,18 +93,18 @@ class NeuralLanguageModel(VectorLanguageModel):
         scores = torch.cat(parts) if parts else hidden.new_zeros(0)
         return np.asarray(scores.reshape(token_ids.shape).cpu().numpy())
 
-    def _predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[Tensor, "batch time width"], NeuralState]:
+    def _predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[Tensor, "batch time width"], TorchState]:
         """The vector that each token is predicted from, shown by the network at the token before; the state after all."""
-        assert isinstance(state, NeuralState)
+        assert isinstance(state, TorchState)
         if not token_ids.shape[1]:
             return state.top[:, None][:, :0], state
         hidden, after = self._read(token_ids, state.carried)
         return torch.cat([state.top[:, None], hidden[:, :-1]], dim=1), after
 
     @torch.inference_mode()
-    def _read(self, token_ids: TokenIds, carried: NetworkState) -> tuple[Tensor, NeuralState]:
+    def _read(self, token_ids: TokenIds, carried: NetworkState) -> tuple[Tensor, TorchState]:
         hidden, carried = self.network.hidden(self._ids(token_ids), carried)
-        return hidden, NeuralState(carried, top=hidden[:, -1].clone())  # a view would keep all of `hidden` in memory
+        return hidden, TorchState(carried, top=hidden[:, -1].clone())  # a view would keep all of `hidden` in memory
 
     @torch.inference_mode()
     def _log_probs(self, hidden: Tensor) -> Tensor:

@@ -7,39 +7,33 @@ from typing import Any
 
 from malmoi.errors import ConfigError
 from malmoi.files import atomic_folder
-from malmoi.models.config import NGramConfig
+from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import Rung
-from malmoi.runs import RunConfig, write_config
+from malmoi.runs.folder import RunConfig, describe_tokenizer, versions, write_config
 from malmoi.training.progress import Reporter
-from malmoi.training.request import Request
+from malmoi.training.request import Asked, Request
 from malmoi.training.settings import CountingSettings, parse_size
-from malmoi.training.texts import Prepared, describe_tokenizer, prepare, versions
+from malmoi.training.texts import Prepared, prepare
 
 ROOM_FOR_CONFIG = 16_000  # bytes of --max-disk: config.json, the model card
 SCORED_AT_ONCE = 1 << 16  # tokens
 
 
-def count(
-    rung: Rung,
-    folder: Path,
-    asked: Request,
-    model_options: dict[str, Any],
-    training_options: dict[str, Any],
-    reporter: Reporter,
-) -> Path:
+def train(rung: Rung, folder: Path, order: Asked, reporter: Reporter) -> Path:
     """Estimate a model in one pass and write its folder, which appears only when it is complete.
 
     Raises:
         MalmoiError: With one message, if anything asked for cannot be done.
     """
     from malmoi.evaluation.perplexity import evaluate
-    from malmoi.models.ngram.counting import open_store
     from malmoi.models.ngram.estimate import Estimate, estimate, needs_files
     from malmoi.models.ngram.model import NGramModel
     from malmoi.models.ngram.pruning import thresholds
     from malmoi.models.ngram.tables import save_tables
-    from malmoi.training.card import write_card
+    from malmoi.runs.card import write_card
+    from malmoi.store import open_store
 
+    asked, model_options = order.request, order.model
     if asked.epochs is not None:
         raise ConfigError(f"--epochs does not fit {rung.name}: it counts the text once. Leave --epochs out.")
     if asked.initialise_from is not None:
@@ -47,7 +41,7 @@ def count(
             f"--initialise-from does not fit {rung.name}: counts have no embeddings to begin with. Leave it out, or train a "
             "network, as nnlm or lstm."
         )
-    settings = CountingSettings.parse(training_options)
+    settings = CountingSettings.parse(order.training)
     given = NGramConfig.parse({"vocab_size": 1, **model_options})
     thresholds(given.prune, given.order)  # refuse what cannot be before any work is done
     max_disk = None if settings.max_disk is None else parse_size(settings.max_disk)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.files import write_bytes
-from malmoi.runs import RunConfig
+from malmoi.runs.folder import RunConfig
 
 
 def write_card(folder: Path, config: RunConfig, name: str | None = None) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.arrays import Arrays, read_arrays
 from malmoi.errors import ConfigError, RunError
 from malmoi.models.registry import Rung
-from malmoi.runs import Arrays, RunConfig, read_arrays, read_config, run_path
+from malmoi.runs.folder import RunConfig, read_config, run_path
 from malmoi.text.tokenizers import Tokenizer
 from malmoi.text.vocabulary import SPECIALS
 
@@ -46,7 +47,7 @@ class Earlier:
         Raises:
             MalmoiError: If there are none, or training cannot go on from them.
         """
-        from malmoi.api import load_vectors
+        from malmoi.runs.opening import load_vectors
 
         vectors = load_vectors(source)
         if Path(source).is_file() or not _is_run(source):

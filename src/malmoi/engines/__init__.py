@@ -1,0 +1,1 @@
+"""A trained network behind the interface of language models: in PyTorch, or in NumPy alone."""

@@ -1,0 +1,57 @@
+"""A run of a network as a language model: which engine serves it, and its weights, read without trust."""
+
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+from malmoi.arrays import Arrays, checked, read_arrays
+from malmoi.errors import MissingExtraError
+from malmoi.machine import find_device
+from malmoi.models.interface import LanguageModel
+from malmoi.models.opening import Opening
+from malmoi.models.options.base import NeuralConfig
+from malmoi.models.registry import build_model
+
+
+def open_network(run: Opening) -> LanguageModel:
+    """The network in `run.folder`; its weights are read while its tokenizer is.
+
+    Raises:
+        RunError: If the weights are damaged, or not those that the config asks for.
+        MissingExtraError: If PyTorch is asked for and is not installed.
+    """
+    assert isinstance(run.config, NeuralConfig)
+    path = run.folder / "model.safetensors"
+    in_numpy = served_by_numpy(run)
+    with ThreadPoolExecutor(1) as pool:  # the checksum of the weights and the tokenizer keep one core each busy
+        reading = pool.submit(read_arrays, path)
+        if in_numpy:  # imported meanwhile, too
+            from malmoi.engines.numpy_engine import NumPyLanguageModel
+        start_id = run.tokenizer().eos_id
+        arrays = checked(reading.result(), run.config.weight_shapes(), path)
+    if in_numpy:
+        return NumPyLanguageModel(run.config, arrays, start_id)
+    return _in_torch(run, arrays, start_id)
+
+
+def served_by_numpy(run: Opening) -> bool:
+    """Whether NumPy is what computes it: asked for, or on the CPU, where it is ready at once."""
+    if run.engine != "auto" or run.device not in ("cpu", "auto"):
+        return run.engine == "numpy"
+    if run.device == "cpu" or find_spec("torch") is None:
+        return True
+    return str(find_device("auto")) == "cpu"
+
+
+def _in_torch(run: Opening, arrays: Arrays, start_id: int) -> LanguageModel:
+    try:
+        import torch
+    except ModuleNotFoundError:
+        purpose = f"A run of the rung {run.rung.name} with the engine torch"
+        raise MissingExtraError("PyTorch", "neural", purpose) from None
+    from malmoi.engines.torch_engine import TorchLanguageModel
+
+    network = build_model(run.rung, run.config)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(torch.from_numpy(arrays[name]))
+    return TorchLanguageModel(network.to(find_device(run.device)), start_id=start_id)

@@ -1,0 +1,31 @@
+"""What a rung is given to make a model out of a run folder."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from malmoi.models.options.base import ModelConfig
+from malmoi.models.registry import Rung
+
+if TYPE_CHECKING:
+    from malmoi.text.tokenizers import Tokenizer
+
+
+class Opening(NamedTuple):
+    """A run on its way to being a model.
+
+    Attributes:
+        folder: Where its files lie.
+        rung: What it is a run of.
+        config: Its options.
+        tokenizer: Gives its tokenizer, which takes a while: what reads weights may do so meanwhile.
+        device: Where it is to compute, as "cpu" or "cuda"; "auto" is the GPU where there is one.
+        engine: "numpy", "torch", or "auto": NumPy on the CPU, PyTorch elsewhere.
+    """
+
+    folder: Path
+    rung: Rung
+    config: ModelConfig
+    tokenizer: "Callable[[], Tokenizer]"
+    device: str
+    engine: str

@@ -1,0 +1,35 @@
+"""Which tokenizer suits a text, where nobody says."""
+
+from collections.abc import Iterable
+
+SMALL_TEXT, BEGINNING = 300_000, 1 << 22  # bytes: below the first characters are the tokens; how much is looked at
+MOST_WORD_TYPES = 60_000
+
+
+def choose_tokenizer(lines: Iterable[str], n_bytes: int) -> tuple[str, int | None, str]:
+    """(kind, vocabulary size or None for the kind's own, reason), from the beginning of the text.
+
+    Args:
+        lines: The text; only its first megabytes are looked at.
+        n_bytes: The size of the whole on disk, which is less than that of the text if it is compressed.
+    """
+    types: set[str] = set()
+    read, has_unk = 0, False
+    for line in lines:
+        words = line.split()
+        has_unk = has_unk or "<unk>" in words
+        types.update(words)
+        read += len(line.encode()) + 1
+        if read > BEGINNING:
+            n_bytes = max(n_bytes, read)
+            break
+    else:
+        n_bytes = read
+    if has_unk and len(types) <= MOST_WORD_TYPES:
+        return "word", None, "the text has a closed vocabulary already (it contains <unk>)"
+    if n_bytes < SMALL_TEXT:
+        return "char", None, f"{n_bytes:,} bytes are too few to learn larger units from"
+    vocab_size = 8000 if n_bytes > 8_000_000 else 4000 if n_bytes > 2_000_000 else 2000
+    if n_bytes > 100_000_000:
+        vocab_size = 16000
+    return "bpe", vocab_size, "lossless on any text, no unknown words"

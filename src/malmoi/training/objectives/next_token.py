@@ -1,0 +1,168 @@
+"""The objective of language models: -ln P(next token), by truncated back-propagation through time.
+
+Each update reads one window of B streams; the state after it is carried to the next window, its history cut off.
+
+Shapes: B sequences, T tokens each.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from malmoi.data.tokens import TextCounts
+from malmoi.data.windows import BPTTWindows, Window
+from malmoi.layers.noise import Noise
+from malmoi.layers.output import linear_cross_entropy
+from malmoi.models.network import NetworkState, NextTokenNetwork
+from malmoi.store import Tokens
+from malmoi.training.objectives.objective import Batch, Objective
+from malmoi.training.settings import TrainingSettings
+
+VALIDATION_STREAMS, VALIDATION_WINDOW = 32, 128
+
+
+class NextToken(Objective):
+    """Windows of one text, the state carried across them; validated in nats a token.
+
+    Args:
+        network: What is trained.
+        train: Its text.
+        valid: Held back.
+        valid_counts: How much text that is, for bits per byte.
+        settings: Of training: batch size, window, seed.
+
+    Raises:
+        DataError: If the training text is too short to fill one window.
+    """
+
+    figure: ClassVar[str] = "valid_nll"
+    loss_name: ClassVar[str] = "nll"
+
+    def __init__(
+        self,
+        network: NextTokenNetwork,
+        train: Tokens,
+        valid: Tokens,
+        valid_counts: TextCounts,
+        settings: TrainingSettings,
+    ) -> None:
+        self.network: NextTokenNetwork = network
+        self.windows = BPTTWindows(train, settings.batch_size, settings.window, settings.seed)
+        self.valid_windows, self.valid_counts = validation_windows(valid), valid_counts
+        self.steps_per_epoch = self.windows.steps_per_epoch
+        self.state: NetworkState | None = None
+
+    @classmethod
+    def rehearsal(cls, network: nn.Module, settings: TrainingSettings, noise: Noise) -> Float[Tensor, ""]:
+        assert isinstance(network, NextTokenNetwork)
+        shape = (settings.batch_size, settings.window)
+        ids = torch.arange(shape[0] * shape[1], device=network.output.weight.device)
+        ids = ids.remainder(network.config.vocab_size).view(shape)
+        return next_token_loss(network, ids, ids, None, noise)[0]
+
+    def batch(self, step: int, noise: Noise) -> Batch:
+        window = self.windows.at(step)
+        if window.starts_epoch:
+            self.state = None
+        inputs, targets = self._on_device(window)
+        loss, self.state = next_token_loss(self.network, inputs, targets, self.state, noise)
+        return Batch(loss, inputs.numel())
+
+    def validate(self) -> float:
+        """Mean nats per token, quickly: in the training precision, the state carried along each of a few streams."""
+        total, n_tokens = 0.0, 0
+        state: NetworkState | None = None
+        for window in self.valid_windows:
+            inputs, targets = self._on_device(window)
+            nll, state = window_nll(self.network, inputs, targets, state)
+            total, n_tokens = total + nll, n_tokens + inputs.numel()
+            state = detached(state)
+        return total / n_tokens
+
+    def told(self, value: float) -> dict[str, float]:
+        counts = self.valid_counts
+        bits = (value * counts.n_tokens + counts.spelling_nats) / (math.log(2) * counts.n_bytes)
+        return {"bits_per_byte": bits, "perplexity": math.exp(min(value, 700.0))}
+
+    def recorded(self, value: float) -> dict[str, float]:
+        told = self.told(value)
+        return {
+            self.figure: value,
+            "valid_perplexity": told["perplexity"],
+            "valid_bits_per_byte": told["bits_per_byte"],
+        }
+
+    def final(self, value: float) -> dict[str, Any]:
+        from malmoi.evaluation.perplexity import from_counts
+
+        return from_counts(self.valid_counts, value * self.valid_counts.n_tokens, seconds=0.0).to_dict()
+
+    def carried(self) -> dict[str, Tensor]:
+        return {
+            f"{depth}/{index}": tensor
+            for depth, layer in enumerate(self.state or [])
+            for index, tensor in enumerate(layer)
+        }
+
+    def carry(self, tensors: Mapping[str, Tensor]) -> None:
+        if not tensors:
+            return
+        device = self.network.output.weight.device
+        depths = range(1 + max(int(key.split("/")[0]) for key in tensors))
+        self.state = [
+            tuple(tensors[key].to(device) for key in sorted(tensors) if key.split("/")[0] == str(depth))
+            for depth in depths
+        ]
+
+    def _on_device(self, window: Window) -> tuple[Int[Tensor, "batch time"], Int[Tensor, "batch time"]]:
+        device = self.network.output.weight.device
+        return torch.from_numpy(window.inputs).to(device), torch.from_numpy(window.targets).to(device)
+
+
+def detached(state: NetworkState) -> NetworkState:
+    """The same numbers with their history cut off: where truncated back-propagation stops."""
+    return [tuple(tensor.detach() for tensor in layer) for layer in state]
+
+
+def next_token_loss(
+    model: NextTokenNetwork,
+    inputs: Int[Tensor, "batch time"],
+    targets: Int[Tensor, "batch time"],
+    state: NetworkState | None,
+    noise: Noise | None,
+) -> tuple[Float[Tensor, ""], NetworkState]:
+    """Mean nats per token of a window, and the state after it."""
+    hidden, state = model.hidden(inputs, state, noise)
+    rows = hidden.transpose(0, 1).flatten(0, 1)  # (T B, H), in the order they lie in memory
+    loss = linear_cross_entropy(
+        rows, model.output.weight, model.output.bias, targets.t().reshape(-1), model.compute_dtype
+    )
+    return loss, detached(state)
+
+
+@torch.inference_mode()
+def window_nll(
+    model: NextTokenNetwork,
+    inputs: Int[Tensor, "batch time"],
+    targets: Int[Tensor, "batch time"],
+    state: NetworkState | None,
+) -> tuple[float, NetworkState]:
+    """Summed nats of a window without dropout, in the model's compute dtype, and the state after it."""
+    hidden, state = model.hidden(inputs, state)
+    dtype = model.compute_dtype or model.output.weight.dtype
+    logits = F.linear(hidden.to(dtype), model.output.weight.to(dtype), model.output.bias.to(dtype))  # (B, T, V)
+    nll = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
+    return nll.item(), state
+
+
+def validation_windows(tokens: Tokens) -> list[Window]:
+    """The validation text cut into a few long streams, all of it but a remainder shorter than the number of streams."""
+    streams = max(1, min(VALIDATION_STREAMS, (len(tokens) - 1) // VALIDATION_WINDOW))
+    window = min(VALIDATION_WINDOW, (len(tokens) - 1) // streams)
+    windows = BPTTWindows(tokens, streams, window, seed=0)
+    return [windows.at(step) for step in range(windows.steps_per_epoch)]

@@ -1,0 +1,239 @@
+"""From a text to the run folder of a network: prepare, plan, train step by step, evaluate, describe."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from malmoi.errors import ConfigError
+from malmoi.models.options.base import NeuralConfig
+from malmoi.models.registry import Rung, build_model, resolve
+from malmoi.runs.folder import RunConfig, describe_tokenizer, trim_metrics, versions, write_config
+from malmoi.training.budget import DEFAULT, Budget
+from malmoi.training.checkpoint import FOLDER as CHECKPOINT
+from malmoi.training.checkpoint import load_checkpoint
+from malmoi.training.initialising import Beginning, begin_as, find_beginning, read_vectors
+from malmoi.training.progress import Reporter
+from malmoi.training.request import Asked
+from malmoi.training.settings import TrainingSettings
+from malmoi.training.texts import encode, prepare, recorded_source
+
+if TYPE_CHECKING:
+    from malmoi.models.network import NextTokenNetwork
+    from malmoi.training.loop import Trainer
+
+EVALUATION_STREAMS, EVALUATION_WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
+PARTS = ("train", "valid", "test")  # of the text
+
+
+class Texts(NamedTuple):
+    """Token views of what is learnt from, what is held back, and what is only scored in the end."""
+
+    train: Any
+    valid: Any
+    test: Any  # or None
+
+
+def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
+    """Train a new run.
+
+    Raises:
+        MalmoiError: With one message, if anything asked for cannot be done.
+        Interrupted: If training was stopped; the checkpoint is saved.
+    """
+    from malmoi.machine import find_device, keep_freed_memory
+    from malmoi.training.planner import make_plan
+
+    request, training_options, budget = asked.request, dict(asked.training), asked.budget
+    if [budget.seconds, request.epochs, training_options.get("steps")].count(None) < 2:
+        raise ConfigError("--budget, --epochs and --steps all say how long to train. Give one of them.")
+    if budget.seconds is None and request.epochs is None and "steps" not in training_options:
+        budget = Budget(DEFAULT, budget.started)
+        reporter.stage("no --budget, --epochs or --steps given: training for 10 minutes")
+    device = find_device(request.device)
+    keep_freed_memory()
+    vectors = None
+    if request.initialise_from is not None:
+        vectors = read_vectors(request.initialise_from, asked.model.get("embed_dim"))
+    prepared = prepare(request, reporter)
+    tokenizer = prepared.tokenizer
+    beginning = None
+    if request.initialise_from is not None and vectors is not None:
+        beginning, vectors = find_beginning(vectors, tokenizer, request.initialise_from), None  # which may be large
+        reporter.stage(beginning.describe())
+    budget.refuse_if_spent()
+    plan = make_plan(
+        rung,
+        tokenizer.vocab_size,
+        len(prepared.train),
+        budget.for_steps(),
+        request.epochs,
+        training_options.pop("steps", None),
+        asked.model,
+        training_options,
+        device,
+        embed_dim=None if beginning is None else beginning.rows.shape[1],
+    )
+    for reason in plan.reasons:
+        reporter.stage(reason)
+    texts = Texts(prepared.train, prepared.valid, prepared.test)
+    network = _network(rung, plan.model, plan.training, device, beginning)
+    objective = _objective(rung, network, texts, plan.training)  # refuses a text that is too short
+    figures: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in network.parameters())}
+    if beginning is not None:
+        figures |= beginning.figures()
+    config = RunConfig(
+        family=rung.name,
+        model=plan.model.model_dump(),
+        training={**plan.training.model_dump(), "budget_seconds": budget.seconds, "device": str(device)},
+        tokenizer=describe_tokenizer(tokenizer),
+        data=prepared.data,
+        seed=plan.training.seed,
+        versions=versions("torch", "numpy", "numba", "tokenizers", "safetensors"),
+        figures=figures,
+        command=request.command or "",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(folder)
+    write_config(folder, config)
+    return _run(folder, config, objective, plan.training, texts, budget, reporter)
+
+
+def resume(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: Reporter) -> Path:
+    """Go on with a run that was stopped, on the text that it began with.
+
+    Raises:
+        RunError: If the text has changed, or the checkpoint is damaged.
+    """
+    from malmoi.machine import find_device, keep_freed_memory
+    from malmoi.text.tokenizers import Tokenizer
+
+    training = dict(config.training)
+    budget = Budget(training.pop("budget_seconds"), asked.budget.started)
+    device = find_device(str(training.pop("device", "cpu")))
+    settings = TrainingSettings.parse(training)
+    keep_freed_memory()
+    tokenizer = Tokenizer.load(folder)
+    train_source, valid, test = (recorded_source(folder, config, name, asked.request.text) for name in PARTS)
+    assert train_source is not None
+    texts = Texts(*encode(train_source, valid, test, tokenizer, reporter))
+    network = _network(rung, rung.config.parse(config.model), settings, device)
+    objective = _objective(rung, network, texts, settings)
+    return _run(folder, config, objective, settings, texts, budget, reporter, resume=True)
+
+
+def _network(
+    rung: Rung, config: Any, settings: TrainingSettings, device: Any, beginning: Beginning | None = None
+) -> "NextTokenNetwork":
+    """A network with its first weights; a resumed run reads others over them.
+
+    Args:
+        beginning: What embeddings begin as.
+    """
+    import torch
+
+    assert isinstance(config, NeuralConfig)
+    network = build_model(rung, config, settings.seed).to(device)
+    if beginning is not None:
+        begin_as(network.embedding.weight, beginning)
+    if settings.precision == "bfloat16":
+        network.compute_dtype = torch.bfloat16
+    return network
+
+
+def _objective(rung: Rung, network: "NextTokenNetwork", texts: Texts, settings: TrainingSettings) -> Any:
+    assert rung.objective is not None
+    return resolve(rung.objective)(network, texts.train, texts.valid, texts.valid.counts, settings)
+
+
+def _run(
+    folder: Path,
+    config: RunConfig,
+    objective: Any,
+    settings: TrainingSettings,
+    texts: Texts,
+    budget: Budget,
+    reporter: Reporter,
+    resume: bool = False,
+) -> Path:
+    """Train, or go on training; then evaluate and finish the folder."""
+    from malmoi.training.loop import Trainer
+
+    seconds, validates = None, True
+    if budget.seconds is not None:
+        per_token = _evaluation_seconds(objective.network)
+        validates = budget.allows_validation(per_token * len(texts.valid))
+        final = 0.5 + per_token * sum(
+            len(part) + EVALUATION_STREAMS * EVALUATION_WARM_UP
+            for part in (texts.valid if validates else None, texts.test)
+            if part is not None
+        )
+        spent = load_checkpoint(folder, ())[0].seconds if resume else 0.0
+        seconds = spent + (budget.after(spent).for_steps(final) or 0.0)
+        if seconds <= spent:
+            seconds = spent + 1e-3  # the time is up: straight to the evaluation
+    trainer = Trainer(objective, settings, folder, reporter, seconds=seconds, resume=resume)
+    if resume:
+        trim_metrics(folder, trainer.progress.step)
+        reporter.stage(f"resuming {folder} at step {trainer.progress.step:,}")
+    trainer.run()
+    _finish(folder, config, trainer, texts, validates, reporter)
+    return folder
+
+
+def _finish(
+    folder: Path, config: RunConfig, trainer: "Trainer", texts: Texts, validates: bool, reporter: Reporter
+) -> None:
+    """Final figures with the best weights, the model card, and no checkpoint any more.
+
+    Args:
+        validates: Read the validation text once more, in float32 and with warm-up; otherwise its figures are those of the best
+            evaluation during training, which are made in the training precision.
+    """
+    from malmoi.evaluation.perplexity import evaluate
+    from malmoi.runs.card import write_card
+    from malmoi.runs.opening import open_model
+    from malmoi.text.tokenizers import Tokenizer
+
+    figures = dict(config.figures)
+    progress = trainer.progress
+    figures |= {
+        "steps": progress.step,
+        "tokens_trained": progress.tokens,
+        "epochs": round(progress.tokens / config.data["train_tokens"], 3),
+        "best_step": progress.best_step,
+        "training_seconds": round(trainer.elapsed, 1),
+    }
+    if not validates and progress.best is not None:
+        figures["valid"] = trainer.objective.final(progress.best)
+    tokenizer = Tokenizer.load(folder)
+    device = str(next(trainer.objective.network.parameters()).device)
+    model = open_model(folder, config, lambda: tokenizer, device)
+    for name, tokens in (("valid", texts.valid if validates else None), ("test", texts.test)):
+        if tokens is not None:
+            reporter.stage(f"evaluating on the {name} text")
+            measured = evaluate(model, tokenizer, tokens, streams=EVALUATION_STREAMS, warm_up=EVALUATION_WARM_UP)
+            figures[name] = measured.to_dict()
+    config = config.model_copy(update={"figures": figures})
+    write_card(folder, config)
+    write_config(folder, config)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+
+
+def _evaluation_seconds(model: Any) -> float:
+    """How long the figures at the end take for each token, from a short measurement in the precision they are made in."""
+    import numpy as np
+
+    from malmoi.engines.torch_engine import TorchLanguageModel
+
+    low, model.compute_dtype = model.compute_dtype, None
+    served = TorchLanguageModel(model, start_id=0)
+    ids = np.zeros((EVALUATION_STREAMS, 256), np.int64)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        served.score(ids, served.start(EVALUATION_STREAMS))
+        seconds.append(time.perf_counter() - began)
+    model.compute_dtype = low
+    model.train()
+    return min(seconds) / ids.size
