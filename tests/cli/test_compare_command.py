@@ -11,7 +11,7 @@ from malmoi.comparison import compare as compare_module
 from malmoi.comparison import ladder as ladder_module
 from malmoi.comparison.compare import ComparisonStopped
 from malmoi.comparison.language import Teller
-from malmoi.comparison.outcome import Comparison
+from malmoi.comparison.comparison import Comparison
 from malmoi.training.progress import StepReport
 
 ENGLISH = Teller("en")

@@ -12,7 +12,7 @@ from malmoi.comparison.language import Language, Teller
 from malmoi.training.progress import StepReport
 
 if TYPE_CHECKING:
-    from malmoi.comparison.outcome import Comparison, Step
+    from malmoi.comparison.comparison import Comparison, Step
 
 LONGEST = 160  # characters shown of a line
 TEXT = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.")

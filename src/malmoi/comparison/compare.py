@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from malmoi.comparison import bootstrap
-from malmoi.comparison.bench import QUESTION, Bench, Question, differences
 from malmoi.comparison.bootstrap import paired_bootstrap
+from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Failure
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
+from malmoi.comparison.ground import Ground
 from malmoi.comparison.language import Language, Teller
-from malmoi.comparison.outcome import Breakdown, Comparison, Contrast, Failure
-from malmoi.comparison.words import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
+from malmoi.comparison.measuring import Bench
+from malmoi.comparison.question import QUESTION, Question, differences
+from malmoi.comparison.word_costs import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
 from malmoi.errors import ConfigError, MalmoiError, RunError, TrainingError
 from malmoi.files import write_bytes, write_error, write_json
 from malmoi.runs import run_path
@@ -163,11 +165,11 @@ def open_bench(
     if report is not None:
         check_report(Path(report))
     folder = Path(out) if out is not None else _default_folder(question, text)
-    bench = Bench(question, folder, reporter, tell)
+    ground = Ground(question, folder, reporter, tell)
     report_path = Path(report) if report is not None else folder / REPORT
     check_report(report_path)
-    bench.prepare()
-    return bench, report_path
+    ground.prepare()
+    return Bench(ground), report_path
 
 
 def check_report(path: Path) -> None:
@@ -190,17 +192,17 @@ def take_all(
     bench: Bench, contenders: Sequence[Contender], seconds_for: Callable[[Contender], float | None]
 ) -> tuple[list[Failure], bool]:
     """Take each contender in turn; (those that failed, whether Ctrl-C ended it). No failure stops the others."""
-    failures: list[Failure] = []
+    ground, failures = bench.ground, list[Failure]()
     for number, contender in enumerate(contenders, start=1):
         label = f"[{number}/{len(contenders)}] {contender.name}"
         try:
             if (known := bench.recall(contender)) is not None:
-                bench.reporter.stage(bench.tell("known", label, known.bits_per_byte))
+                ground.reporter.stage(ground.tell("known", label, known.bits_per_byte))
                 continue
             seconds = seconds_for(contender)
-            bench.reporter.stage(bench.tell.begins(label, contender, seconds, bench.question.steps))
+            ground.reporter.stage(ground.tell.begins(label, contender, seconds, ground.question.steps))
             measured = bench.take(contender, seconds)
-            bench.reporter.stage(bench.tell("measured", label, measured.bits_per_byte))
+            ground.reporter.stage(ground.tell("measured", label, measured.bits_per_byte))
         except KeyboardInterrupt:
             return failures, True
         except (SystemExit, GeneratorExit):
@@ -208,8 +210,8 @@ def take_all(
         except BaseException as error:  # a panic inside a library is no Exception
             failures.append(Failure(contender.name, _reason(error)))
             with suppress(MalmoiError):  # the reason is told in any case
-                write_bytes(bench.folder / "errors" / f"{contender.folder_name}.txt", traceback.format_exc().encode())
-            bench.reporter.stage(bench.tell("failed", label, failures[-1].reason))
+                write_bytes(ground.folder / "errors" / f"{contender.folder_name}.txt", traceback.format_exc().encode())
+            ground.reporter.stage(ground.tell("failed", label, failures[-1].reason))
     return failures, False
 
 
@@ -230,20 +232,20 @@ def conclude(
         TrainingError: If nothing was measured.
         ComparisonStopped: If it was stopped.
     """
-    tell = bench.tell
+    ground, tell = bench.ground, bench.ground.tell
     if not bench.measured:
         if stopped:
             raise ComparisonStopped(tell("stopped_empty"), None)
         reasons = " ".join(f"{failure.name}: {failure.reason}" for failure in failures)
         raise TrainingError(f"None of the rungs could be measured, so there is nothing to compare. {reasons}")
-    bench.reporter.stage(tell("comparing"))
+    ground.reporter.stage(tell("comparing"))
     found = summarise(bench, contenders, failures, report)
     if extend is not None:
         found = extend(found)
     from malmoi.comparison.report import render
 
     write_bytes(report, render(found, tell).encode(), advice="name another place with --report")
-    write_json(bench.folder / FIGURES, _finite(found.to_dict()))
+    write_json(ground.folder / FIGURES, _finite(found.to_dict()))
     if stopped:
         names = ", ".join(model.name for model in found.models)
         raise ComparisonStopped(tell("stopped", names, report), found)
@@ -252,7 +254,7 @@ def conclude(
 
 def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[Failure], report: Path) -> Comparison:
     """The result, from what the bench has measured; contenders that were not reached are left out."""
-    words, question = bench.words, bench.question
+    ground, words, question = bench.ground, bench.ground.words, bench.ground.question
     models = [bench.measured[contender.name] for contender in contenders if contender.name in bench.measured]
     nats = {model.name: bench.nats[model.name] for model in models}
     starts, are_documents = bootstrap.block_starts(words.n_lines, words.document_starts)
@@ -263,14 +265,14 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
     )
     return Comparison(
         text=question.text.describe(),
-        folder=bench.folder,
+        folder=ground.folder,
         report=report,
         verb=question.verb,
         command=question.command,
         seed=question.seed,
         budget=question.budget,
-        sizes=bench.parts.sizes,
-        overlap=bench.overlap,
+        sizes=ground.parts.sizes,
+        overlap=ground.overlap,
         models=tuple(models),
         failures=tuple(failures),
         differences=tuple(found),
@@ -279,8 +281,8 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
         by_frequency=break_down(words, nats, FREQUENCIES, "frequency"),
         by_position=break_down(words, nats, POSITIONS, "position"),
         contrasts=find_contrasts(bench, {model.name: line_nats[:, i] for i, model in enumerate(models)}),
-        prompt=bench.prompt,
-        goes_on=bench.goes_on,
+        prompt=ground.prompt,
+        goes_on=ground.goes_on,
         machine=_machine(),
     )
 
@@ -294,7 +296,7 @@ def break_down(words: Words, nats: Mapping[str, np.ndarray], starts: Sequence[in
 def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tuple[str, str], tuple[Contrast, ...]]:
     """For each pair of models and either order, the lines where the first one saves most bits."""
     wanted = dict[tuple[str, str], list[int]]()
-    n_words = np.bincount(bench.words.line) - 1  # without the line end
+    n_words = np.bincount(bench.ground.words.line) - 1  # without the line end
     is_readable = (n_words >= 1) & (n_words <= READABLE)
     for one, other in combinations(line_nats, 2):
         for better, worse in ((one, other), (other, one)):
@@ -304,7 +306,7 @@ def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tu
                 gains = np.where(is_readable, gains, 0.0)
             order = np.argsort(-gains, kind="stable")[: 4 * CONTRASTS]
             wanted[better, worse] = [int(line) for line in order if gains[line] >= LEAST_GAIN]
-    texts = _lines(bench, {line for lines in wanted.values() for line in lines})
+    texts = _lines(bench.ground, {line for lines in wanted.values() for line in lines})
     found = {}
     for (better, worse), lines in wanted.items():
         distinct = {texts[line]: line for line in reversed(lines)}  # a line that stands there twice is shown once
@@ -315,15 +317,15 @@ def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tu
 
 def contrast(bench: Bench, text: str, line: int, first: str, second: str) -> Contrast:
     """One line, word by word, under two models."""
-    begin, end = np.searchsorted(bench.words.line, (line, line + 1))
+    begin, end = np.searchsorted(bench.ground.words.line, (line, line + 1))
     costs = [bench.nats[name][begin:end] / np.log(2) for name in (first, second)]
     rows = list(zip(line_words(text), *(cost.tolist() for cost in costs), strict=True))
     totals = float(costs[0].sum()), float(costs[1].sum())
     return Contrast(line, totals, tuple(rows[:CONTRAST_WORDS]), len(rows) > CONTRAST_WORDS)
 
 
-def _lines(bench: Bench, wanted: set[int]) -> dict[int, str]:
-    lines = bench.parts.source("test").lines()
+def _lines(ground: Ground, wanted: set[int]) -> dict[int, str]:
+    lines = ground.parts.source("test").lines()
     return {number: line.text for number, line in enumerate(lines) if number in wanted}
 
 

@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from malmoi.comparison.bench import Bench, Question
 from malmoi.comparison.compare import check_tokenizer, conclude, open_bench, read_sources, take_all
+from malmoi.comparison.comparison import Comparison, Step
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
 from malmoi.comparison.language import Language, Teller
-from malmoi.comparison.outcome import Comparison, Step
+from malmoi.comparison.measuring import Bench
+from malmoi.comparison.question import Question
 from malmoi.errors import ConfigError, TrainingError
 from malmoi.text.sources import Unit
 from malmoi.training.progress import Reporter
@@ -63,7 +64,7 @@ class Clock:
         left -= sum(self._measuring(other) for other in to_come)
         seconds = left * shares[contender.name] / sum(shares[other.name] for other in to_come if other.takes_time)
         if seconds < SHORTEST:
-            raise TrainingError(self._bench.tell("no_time"))
+            raise TrainingError(self._bench.ground.tell("no_time"))
         return seconds
 
     def _is_known(self, contender: Contender) -> bool:
@@ -74,14 +75,14 @@ class Clock:
         bench = self._bench
         if not contender.takes_time and not contender.members:
             return 1.0
-        per_token = 1 / SLOW[bench.streams > 1]
+        per_token = 1 / SLOW[bench.ground.streams > 1]
         for other in self._contenders:
             if other.takes_time and self._is_known(other):
                 per_token = 1 / bench.measured[other.name].tokens_per_second
-        n_tokens = bench.n_tokens("test")
+        n_tokens = bench.ground.n_tokens("test")
         if contender.members:  # its weights are tuned on the validation text, too
-            n_tokens += bench.n_tokens("valid")
-        return SLACK * n_tokens * per_token + MEASURING + STARTING * bench.question.measures_memory
+            n_tokens += bench.ground.n_tokens("valid")
+        return SLACK * n_tokens * per_token + MEASURING + STARTING * bench.ground.question.measures_memory
 
 
 def ladder(
