@@ -23,16 +23,16 @@ from malmoi.comparison.bootstrap import paired_bootstrap
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Failure
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
 from malmoi.comparison.ground import Ground
-from malmoi.comparison.language import Language, Teller
+from malmoi.comparison.language import Teller
 from malmoi.comparison.measuring import Bench
+from malmoi.comparison.options import CompareOptions, takes
 from malmoi.comparison.question import QUESTION, Question, differences
 from malmoi.comparison.word_costs import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
-from malmoi.errors import ConfigError, MalmoiError, RunError, TrainingError
+from malmoi.errors import MalmoiError, RunError, TrainingError
 from malmoi.files import write_bytes, write_error, write_json
 from malmoi.runs import run_path
-from malmoi.text.sources import TextSource, Unit
+from malmoi.text.sources import TextSource
 from malmoi.training.progress import Reporter
-from malmoi.training.request import parse_budget
 
 CONTRASTS, CONTRAST_WORDS = 3, 80  # lines shown for each side of a pair; words shown of a line
 READABLE = 40  # words: longer lines, and blank ones, are shown only where there are no others
@@ -48,27 +48,11 @@ class ComparisonStopped(KeyboardInterrupt):
         self.comparison = comparison
 
 
+@takes(CompareOptions)
 def compare(
     text: Any,
     rungs: Sequence[str | Path],
     *,
-    budget: str | float | int | None = None,
-    steps: int | None = None,
-    valid: Any = None,
-    test: Any = None,
-    tokenizer: str | None = None,
-    tokenizer_from: str | Path | None = None,
-    vocab_size: int | None = None,
-    prompt: str | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    report: str | Path | None = None,
-    lang: Language = "en",
-    field: str | None = None,
-    encoding: str = "utf-8",
-    unit: Unit = "lines",
-    device: str = "cpu",
-    measure_memory: bool = True,
     reporter: Reporter | None = None,
     command: str = "",
     **options: Any,
@@ -78,24 +62,6 @@ def compare(
     Args:
         text: Files, folders, globs, or a TextSource.
         rungs: Who takes part; `malmoi.comparison.contenders` says how they are named.
-        budget: Training time of each rung that is trained step by step, as "10m" (its default); rungs that count take what
-            they take. Measuring comes on top.
-        steps: Updates instead of a budget.
-        valid: A validation text of its own; otherwise a twentieth of the text.
-        test: A test text of its own; otherwise another twentieth, seen by no model and no tokenizer.
-        tokenizer: The kind that all share; planned from the text if left out.
-        tokenizer_from: A run whose tokenizer all share, as it is. Whether it has seen the test text is for you to know.
-        vocab_size: Its size.
-        prompt: What each model continues; the beginning of a test line if left out.
-        seed: Of training, of the continuations and of the bootstrap.
-        out: The folder of the comparison; runs/compare-TEXT by default. The same call with the same folder goes on with
-            what is missing.
-        report: Where the report goes; report.html in that folder by default.
-        lang: Language of the report: "en" or "ko".
-        field: See `malmoi.TextSource`, as for `encoding` and `unit`; with unit="documents" whole documents are held out and
-            resampled.
-        device: Where the models compute.
-        measure_memory: Start a process for each model to see how much memory it takes; a few seconds each.
         reporter: Told what happens; a silent one by default.
         command: What was typed, for the model cards.
         options: Fields of the rungs' configs and training settings; each goes to the rungs that have it.
@@ -105,71 +71,59 @@ def compare(
         ComparisonStopped: After Ctrl-C, with what was finished.
     """
     contenders = read_contenders(rungs)
-    check_options(contenders, options)
-    if budget is not None and steps is not None:
-        raise ConfigError("--budget and --steps both say how long to train. Give one of them.")
-    seconds = parse_budget(budget)
-    if seconds is None and steps is None:
-        seconds = 600.0
-    sources = read_sources(text, valid, test, field=field, encoding=encoding, unit=unit)
-    question = Question(
-        *sources,
-        budget=seconds,
-        steps=steps,
-        tokenizer=tokenizer,
-        tokenizer_from=check_tokenizer(tokenizer, tokenizer_from, vocab_size),
-        vocab_size=vocab_size,
-        seed=seed,
-        prompt=prompt,
-        device=device,
-        options=options,
-        measures_memory=measure_memory,
-        command=command,
-    )
-    bench, report_path = open_bench(question, text, out, report, reporter or Reporter(), Teller(lang))
-    failures, stopped = take_all(bench, contenders, lambda contender: seconds)
-    return conclude(bench, contenders, failures, stopped, report_path)
-
-
-def read_sources(
-    text: Any, valid: Any, test: Any, *, field: str | None, encoding: str, unit: Unit
-) -> tuple[TextSource, TextSource | None, TextSource | None]:
-    """Text, validation text and test text, checked."""
-
-    def read(given: Any) -> TextSource:
-        if isinstance(given, TextSource):
-            return given
-        return TextSource(given, field=field, encoding=encoding, unit=unit)
-
-    return read(text), None if valid is None else read(valid), None if test is None else read(test)
-
-
-def check_tokenizer(kind: str | None, given: str | Path | None, vocab_size: int | None) -> str | None:
-    """The folder of a tokenizer that was given.
-
-    Raises:
-        ConfigError: If another one is asked for, too.
-        RunError: If there is none.
-    """
-    if given is None:
-        return None
-    if kind is not None or vocab_size is not None:
-        raise ConfigError("--tokenizer-from takes a tokenizer as it is. Leave out --tokenizer and --vocab-size.")
-    return str(given) if (Path(given) / "tokenizer.json").is_file() else str(run_path(given))
+    asked, of_rungs = CompareOptions.divide(options)
+    check_options(contenders, of_rungs, CompareOptions.model_fields)
+    bench, report = open_bench(text, asked, of_rungs, "compare", reporter, command)
+    failures, stopped = take_all(bench, contenders, lambda contender: asked.seconds)
+    return conclude(bench, contenders, failures, stopped, report)
 
 
 def open_bench(
-    question: Question, text: Any, out: str | Path | None, report: str | Path | None, reporter: Reporter, tell: Teller
+    text: Any, asked: CompareOptions, of_rungs: Mapping[str, Any], verb: str, reporter: Reporter | None, command: str
 ) -> tuple[Bench, Path]:
     """The bench, prepared, and where the report will go; what cannot be written is refused before any work is done."""
-    if report is not None:
-        check_report(Path(report))
-    folder = Path(out) if out is not None else _default_folder(question, text)
-    ground = Ground(question, folder, reporter, tell)
-    report_path = Path(report) if report is not None else folder / REPORT
-    check_report(report_path)
+    source, valid, test = (_read(given, asked) for given in (text, asked.valid, asked.test))
+    assert source is not None
+    question = Question(
+        source,
+        valid,
+        test,
+        budget=asked.seconds,
+        steps=asked.steps,
+        tokenizer=asked.tokenizer,
+        tokenizer_from=None if asked.tokenizer_from is None else _tokenizer_folder(Path(asked.tokenizer_from)),
+        vocab_size=asked.vocab_size,
+        seed=asked.seed,
+        prompt=asked.prompt,
+        device=asked.device,
+        verb=verb,
+        options=of_rungs,
+        measures_memory=asked.measures_memory,
+        command=command,
+    )
+    if asked.report is not None:
+        check_report(Path(asked.report))
+    folder = Path(asked.out) if asked.out is not None else _default_folder(question, text)
+    ground = Ground(question, folder, reporter or Reporter(), Teller(asked.lang))
+    report = Path(asked.report) if asked.report is not None else folder / REPORT
+    check_report(report)
     ground.prepare()
-    return Bench(ground), report_path
+    return Bench(ground), report
+
+
+def _read(given: Any, asked: CompareOptions) -> TextSource | None:
+    if given is None or isinstance(given, TextSource):
+        return given
+    return TextSource(given, field=asked.field, encoding=asked.encoding, unit=asked.unit)
+
+
+def _tokenizer_folder(given: Path) -> str:
+    """The folder of a run, or of a tokenizer alone.
+
+    Raises:
+        RunError: If it holds no tokenizer.
+    """
+    return str(given) if (given / "tokenizer.json").is_file() else str(run_path(given))
 
 
 def check_report(path: Path) -> None:
