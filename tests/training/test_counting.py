@@ -8,6 +8,7 @@ import pytest
 import malmoi
 from malmoi.errors import ConfigError, RunError
 from malmoi.runs import read_config
+from malmoi.training import pipeline
 from malmoi.training.settings import parse_size
 
 LINES = [
@@ -90,7 +91,7 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(
 def test_counting_cannot_be_resumed(corpus: Path, tmp_path: Path) -> None:
     train(corpus, tmp_path / "run")
     with pytest.raises(RunError, match="no checkpoint to resume from"):
-        malmoi.train("ngram", corpus, out=tmp_path / "run", resume=True)
+        pipeline.train({"out": tmp_path / "run", "resume": True})
 
 
 @pytest.mark.parametrize("text", ["한 줄\n" * 30, "\n" * 40 + "하나\n" * 3, "a\n" * 17])

@@ -18,6 +18,7 @@ from malmoi.training.counting import count
 from malmoi.training.initialising import Beginning, begin_as, find_beginning, read_vectors
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request, parse_budget, read_request
+from malmoi.training.resuming import look
 from malmoi.training.settings import TrainingSettings
 from malmoi.training.texts import describe_tokenizer, encode, prepare, recorded_source, versions
 from malmoi.training.vector_job import STATE as VECTOR_STATE
@@ -45,11 +46,19 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
     reporter = reporter or Reporter()
     asked, model_options, training_options = read_request(request)
     started = asked.started if asked.started is not None else time.monotonic()
-    if asked.resume:
+    if asked.resume and (asked.rung is None or asked.text is None or asked.out is None):
         return _resume(asked, started, reporter)
     if asked.rung is None or asked.text is None:
         raise ConfigError("Training needs a rung and a text, as: malmoi train lstm corpus.txt --budget 10m")
     rung = find_rung(asked.rung)
+    if asked.resume:
+        found = look(asked, rung)
+        asked = asked.model_copy(update={"out": str(found.folder), "text": found.text})
+        if found.to_do == "go on":
+            return _resume(asked, started, reporter)
+        if found.to_do == "nothing":
+            reporter.stage(f"{found.folder} is finished already; nothing in it was changed")
+            return found.folder
     folder = _new_folder(asked, rung)
     rung.config.parse({"vocab_size": 1, **model_options})  # refuse a wrong option before any work is done
     if rung.kind == "counts":
