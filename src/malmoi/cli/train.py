@@ -76,7 +76,9 @@ def _common(
     device: Annotated[str | None, DEVICE, _in(RUN, default="cpu")] = None,
     recipe: Annotated[str | None, _in(RUN, "TOML file with any of these options; flags win over it.")] = None,
     resume: Annotated[
-        bool, Parameter(negative=()), _in(RUN, "Go on with the run in --out, from its last checkpoint.")
+        bool,
+        Parameter(negative=()),
+        _in(RUN, "Go on with the run in --out, from its last checkpoint; with RUNG and TEXT, begin it if need be."),
     ] = False,
     json: Annotated[bool, JSON, _in(RUN)] = False,
     started: Annotated[float, Parameter(parse=False)],
