@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from malmoi.errors import DataError, MalmoiError
 
 if TYPE_CHECKING:
-    from malmoi.comparison.outcome import Comparison
+    from malmoi.comparison.comparison import Comparison
     from malmoi.generation.completion import NextToken
     from malmoi.training.progress import Reporter
 

@@ -10,8 +10,8 @@ from malmoi.cli import compare as command
 from malmoi.comparison import compare as compare_module
 from malmoi.comparison import ladder as ladder_module
 from malmoi.comparison.compare import ComparisonStopped
+from malmoi.comparison.comparison import Comparison
 from malmoi.comparison.language import Teller
-from malmoi.comparison.outcome import Comparison
 from malmoi.training.progress import StepReport
 
 ENGLISH = Teller("en")
@@ -52,14 +52,13 @@ def test_flags_become_the_question(malmoi: Malmoi, asked: list[dict[str, Any]]) 
         "rungs": (["unigram", "lstm:char"],),
         **{
             "budget": "90s",
-            "steps": None,
             "valid": "v",
             "test": "t",
             "report": "r.html",
             "out": "o",
             "tokenizer": "jamo",
         },
-        **{"tokenizer_from": None, "vocab_size": 300, "prompt": "나는", "seed": 7, "lang": "ko", "field": "2"},
+        **{"vocab_size": 300, "prompt": "나는", "seed": 7, "lang": "ko", "field": "2"},
         **{"encoding": "cp949", "unit": "documents", "device": "cuda"},
     }
 
@@ -68,7 +67,11 @@ def test_a_ladder_needs_a_text_alone(malmoi: Malmoi, asked: list[dict[str, Any]]
     code, out, err = malmoi("ladder", "a.txt")
     assert code == 0
     (question,) = asked
-    assert (question["text"], question["budget"], question["rungs"]) == (["a.txt"], None, ())
+    assert (question.keys(), question["text"], question["rungs"]) == (
+        {"text", "rungs", "reporter", "command", "started"},
+        ["a.txt"],
+        (),
+    )
     assert isinstance(question["started"], float)
     rows = [line.split("\t") for line in out.splitlines()]
     assert rows[0] == ["model", "bits per byte", "training", "disk", "ms per token", "what it bought"]

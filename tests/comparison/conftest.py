@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 from small import sentences
 
-from malmoi.comparison import bench, measure
+from malmoi.comparison import costs, prompts
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _short_measurements() -> Iterator[None]:
     """Samples and latencies are measured at length for people, not for tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "SAMPLE_LENGTH", {"char": 20, "jamo": 20})
-        patch.setattr(measure, "STEPS", 20)
+        patch.setattr(prompts, "SAMPLE_LENGTH", {"char": 20, "jamo": 20})
+        patch.setattr(costs, "STEPS", 20)
         yield
 
 

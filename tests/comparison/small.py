@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.comparison.compare import compare
+from malmoi.comparison.comparison import Comparison
 from malmoi.comparison.contenders import options_for, read_contenders
-from malmoi.comparison.outcome import Comparison
 from malmoi.training.progress import Reporter
 
 COMMON: dict[str, Any] = {"steps": 6, "tokenizer": "char", "measure_memory": False}

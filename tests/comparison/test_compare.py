@@ -13,10 +13,11 @@ from small import COMMON, Listener, quickly, sentences
 
 import malmoi
 from malmoi.arrays import read_arrays
-from malmoi.comparison import bench
 from malmoi.comparison import compare as module
+from malmoi.comparison import ground
 from malmoi.comparison.compare import ComparisonStopped, check_report, compare
-from malmoi.comparison.outcome import Comparison
+from malmoi.comparison.comparison import Comparison
+from malmoi.comparison.prompts import choose_prompt
 from malmoi.data.tokens import encode_to_disk
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
 from malmoi.evaluation.perplexity import evaluate
@@ -100,7 +101,7 @@ def test_costs_besides_bits_are_measured(found: Comparison) -> None:
 
 
 def test_memory_is_that_of_a_process_of_its_own(found: Comparison) -> None:
-    from malmoi.comparison.measure import peak_memory
+    from malmoi.comparison.costs import peak_memory
 
     memory = peak_memory([found.folder / "ngram"], found.folder / "texts" / "test.txt")
     assert memory is None or 20e6 < memory < 4e9
@@ -371,7 +372,7 @@ def test_a_run_that_has_changed_is_measured_again_and_its_mixtures_too(
 def test_a_long_test_text_is_read_as_several_streams(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "LONG_TEXT", 100)
+    monkeypatch.setattr(ground, "LONG_TEXT", 100)
     found = quickly(corpus, ["gru"], out=tmp_path / "c")
     run = malmoi.load(tmp_path / "c" / "gru")
     result = run.evaluate(tmp_path / "c" / "texts" / "test.txt", streams=32, warm_up=256)
@@ -429,9 +430,9 @@ def test_a_test_text_of_a_few_lines_gives_figures_without_verdicts(tmp_path: Pat
 
 def test_prompts_are_chosen_from_usual_lines_in_the_middle() -> None:
     lines = ["one two", "a b c d e f g h i", "", "말 한 마디"]
-    assert bench.choose_prompt(lines) == ("a b c d", "e f g h i")
-    assert bench.choose_prompt(["짧은 줄", "하나"]) == ("짧은", "줄")
-    assert bench.choose_prompt([""]) == ("", "")
+    assert choose_prompt(lines) == ("a b c d", "e f g h i")
+    assert choose_prompt(["짧은 줄", "하나"]) == ("짧은", "줄")
+    assert choose_prompt([""]) == ("", "")
 
 
 def test_a_prompt_of_ones_own_is_continued(corpus: Path, tmp_path: Path) -> None:

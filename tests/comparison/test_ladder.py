@@ -8,33 +8,41 @@ import pytest
 from small import COMMON, Listener, quickly
 
 from malmoi.comparison import ladder as module
-from malmoi.comparison.bench import Bench
 from malmoi.comparison.contenders import read_contenders
+from malmoi.comparison.ground import Ground
 from malmoi.comparison.ladder import LADDER, MEASURING, REPORTING, Clock, ladder
 from malmoi.comparison.language import Teller
+from malmoi.comparison.measuring import Bench
 from malmoi.errors import ConfigError, TrainingError
 from malmoi.training import pipeline
 
 RUNGS = ("unigram", "ngram", "rnn", "ngram+rnn")
 
 
-class FakeBench(Bench):
-    """Remembers results and knows how long measuring takes."""
+class FakeGround(Ground):
+    """Knows how long its texts are."""
 
-    def __init__(self, **measured: Any) -> None:
+    def __init__(self) -> None:
         self.question: Any = SimpleNamespace(measures_memory=False)
         self.tell = Teller("en")
-        self.measured: Any = {name: SimpleNamespace(**figures) for name, figures in measured.items()}
 
     @property
     def streams(self) -> int:
         return 1
 
-    def recall(self, contender: Any) -> Any:
-        return self.measured.get(contender.name)
-
     def n_tokens(self, part: str) -> int:
         return {"test": 4000, "valid": 8000}[part]
+
+
+class FakeBench(Bench):
+    """Remembers results."""
+
+    def __init__(self, **measured: Any) -> None:
+        super().__init__(FakeGround())
+        self.measured: Any = {name: SimpleNamespace(**figures) for name, figures in measured.items()}
+
+    def recall(self, contender: Any) -> Any:
+        return self.measured.get(contender.name)
 
 
 @pytest.fixture

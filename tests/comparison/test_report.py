@@ -13,9 +13,9 @@ from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
 from malmoi import offline
 from malmoi.comparison import report as module
+from malmoi.comparison.comparison import Comparison
 from malmoi.comparison.ladder import ladder
 from malmoi.comparison.language import Teller, texts
-from malmoi.comparison.outcome import Comparison
 from malmoi.comparison.report import render
 from malmoi.offline import beside
 from malmoi.text.sources import TextSource

@@ -7,137 +7,57 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, duration, emit, note, number, print_table, size
-from malmoi.cli.options import Device, Encoding, Json, TextField, TextUnit, TokenizerKind
+from malmoi.cli.flags import flags_of, given, taking
+from malmoi.cli.options import Json
 from malmoi.comparison.language import Language, Teller
+from malmoi.comparison.options import CompareOptions, LadderOptions
 from malmoi.training.progress import StepReport
 
 if TYPE_CHECKING:
-    from malmoi.comparison.outcome import Comparison, Step
+    from malmoi.comparison.comparison import Comparison, Step
 
 LONGEST = 160  # characters shown of a line
 TEXT = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.")
-VALID = Parameter(help="Text to watch training on.", show_default="a twentieth of TEXT")
-TEST = Parameter(help="Text that all are judged on.", show_default="another twentieth")
-OUT = Parameter(
-    help="Folder of the runs and results; the same command goes on with what is missing.", show_default="runs/VERB-TEXT"
+RUNGS = Parameter(
+    help="Who takes part, with commas between: uniform, unigram, rungs, rung:tokenizer, runs/NAME, ngram+lstm."
 )
-REPORT = Parameter(help="The report to write, one HTML file.", show_default="report.html in --out")
-TOKENIZER = Parameter(help="What a token is, for all of them.", show_default="planned")
-TOKENIZER_FROM = Parameter(help="Take the tokenizer of this run as it is.", show_default=False)
-VOCAB_SIZE = Parameter(help="Most tokens the vocabulary may have.", show_default="planned")
-PROMPT = Parameter(help="What each model continues.", show_default="from the test text")
-STEPS = Parameter(help="Updates of each rung that is trained, instead of a budget.")
-SEED = Parameter(help="Of training, continuations and resampling.")
-LANG = Parameter(help="Language of the report and the table.")
+NO_FLAG = {"measure_memory"}  # of use to Python alone
 
 
+@taking(flags_of(CompareOptions, without=NO_FLAG), before="json")
 def compare(
     *text: Annotated[str, TEXT],
-    rungs: Annotated[
-        str,
-        Parameter(
-            help="Who takes part, with commas between: uniform, unigram, rungs, rung:tokenizer, runs/NAME, ngram+lstm."
-        ),
-    ],
-    budget: Annotated[
-        str | None, Parameter(help="Training time of each rung that is trained, as 10m.", show_default="10m")
-    ] = None,
-    steps: Annotated[int | None, STEPS] = None,
-    valid: Annotated[str | None, VALID] = None,
-    test: Annotated[str | None, TEST] = None,
-    report: Annotated[str | None, REPORT] = None,
-    out: Annotated[str | None, OUT] = None,
-    tokenizer: Annotated[TokenizerKind | None, TOKENIZER] = None,
-    tokenizer_from: Annotated[str | None, TOKENIZER_FROM] = None,
-    vocab_size: Annotated[int | None, VOCAB_SIZE] = None,
-    prompt: Annotated[str | None, PROMPT] = None,
-    seed: Annotated[int, SEED] = 0,
-    lang: Annotated[Language, LANG] = "en",
-    field: TextField = None,
-    encoding: Encoding = "utf-8",
-    unit: TextUnit = "lines",
-    device: Device = "cpu",
+    rungs: Annotated[str, RUNGS],
     json: Json = False,
     command: Annotated[str, Parameter(parse=False)],
+    **options: Any,
 ) -> None:
     from malmoi.comparison.compare import compare as run
 
+    typed = given(options)
+    lang = CompareOptions.parse(typed).lang
     with SeveralRuns(lang) as reporter:
-        found = run(
-            list(text),
-            rungs.split(","),
-            budget=budget,
-            steps=steps,
-            valid=valid,
-            test=test,
-            report=report,
-            out=out,
-            tokenizer=tokenizer,
-            tokenizer_from=tokenizer_from,
-            vocab_size=vocab_size,
-            prompt=prompt,
-            seed=seed,
-            lang=lang,
-            field=field,
-            encoding=encoding,
-            unit=unit,
-            device=device,
-            reporter=reporter,
-            command=command,
-        )
+        found = run(list(text), rungs.split(","), reporter=reporter, command=command, **typed)
     if json:
         emit(found.to_dict())
         return
     print_comparison(found, Teller(lang))
 
 
+@taking(flags_of(LadderOptions, without=NO_FLAG), before="json")
 def ladder(
     *text: Annotated[str, TEXT],
-    budget: Annotated[str | None, Parameter(help="Time for the whole ladder, as 20m.", show_default="20m")] = None,
-    steps: Annotated[int | None, STEPS] = None,
-    valid: Annotated[str | None, VALID] = None,
-    test: Annotated[str | None, TEST] = None,
-    report: Annotated[str | None, REPORT] = None,
-    out: Annotated[str | None, OUT] = None,
-    tokenizer: Annotated[TokenizerKind | None, TOKENIZER] = None,
-    tokenizer_from: Annotated[str | None, TOKENIZER_FROM] = None,
-    vocab_size: Annotated[int | None, VOCAB_SIZE] = None,
-    prompt: Annotated[str | None, PROMPT] = None,
-    seed: Annotated[int, SEED] = 0,
-    lang: Annotated[Language, LANG] = "en",
-    field: TextField = None,
-    encoding: Encoding = "utf-8",
-    unit: TextUnit = "lines",
-    device: Device = "cpu",
     json: Json = False,
     started: Annotated[float, Parameter(parse=False)],
     command: Annotated[str, Parameter(parse=False)],
+    **options: Any,
 ) -> None:
     from malmoi.comparison.ladder import ladder as climb
 
+    typed = given(options)
+    lang = LadderOptions.parse(typed).lang
     with SeveralRuns(lang) as reporter:
-        found = climb(
-            list(text),
-            budget=budget,
-            steps=steps,
-            valid=valid,
-            test=test,
-            report=report,
-            out=out,
-            tokenizer=tokenizer,
-            tokenizer_from=tokenizer_from,
-            vocab_size=vocab_size,
-            prompt=prompt,
-            seed=seed,
-            lang=lang,
-            field=field,
-            encoding=encoding,
-            unit=unit,
-            device=device,
-            reporter=reporter,
-            command=command,
-            started=started,
-        )
+        found = climb(list(text), reporter=reporter, command=command, started=started, **typed)
     if json:
         emit(found.to_dict())
         return

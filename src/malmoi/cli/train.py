@@ -6,17 +6,17 @@ begins.
 
 import inspect
 import shlex
-import types
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from cyclopts import App, Group, Parameter
-from pydantic_core import PydanticUndefined
 
 from malmoi.cli.console import ConsoleReporter, duration, emit, note, number, print_facts, print_table
+from malmoi.cli.flags import bare, flags_of, given, with_parameters
 from malmoi.cli.options import DEVICE, ENCODING, FIELD, JSON, UNIT, TokenizerKind
+from malmoi.errors import ConfigError, MalmoiError
 from malmoi.models.registry import RUNGS, Rung, find_rung
-from malmoi.settings import Settings
 from malmoi.text.sources import Unit
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def _common(
     device: Annotated[str | None, DEVICE, _in(RUN, default="cpu")] = None,
     recipe: Annotated[str | None, _in(RUN, "TOML file with any of these options; flags win over it.")] = None,
     resume: Annotated[
-        bool, Parameter(negative=()), _in(RUN, "Go on with the run in --out, from its last checkpoint.")
+        bool,
+        Parameter(negative=()),
+        _in(RUN, "Go on with the run in --out, from its last checkpoint; with RUNG and TEXT, begin it if need be."),
     ] = False,
     json: Annotated[bool, JSON, _in(RUN)] = False,
     started: Annotated[float, Parameter(parse=False)],
@@ -84,66 +86,52 @@ def _common(
     """Options that every rung has; only the signature is used."""
 
 
-def _bare(annotation: Any) -> Any:
-    """The type itself: limits and "or None" taken off."""
-    if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return _bare(next(part for part in get_args(annotation) if part is not type(None)))
-    return annotation
+COMMON = list(inspect.signature(_common).parameters.values())
+HIDDEN = Parameter(show=False)
 
 
-def _flags(
-    settings: type[Settings], group: Group, prefix: str = "", planned: Collection[str] = ()
-) -> Iterator[inspect.Parameter]:
-    """One keyword for each field; those of nested settings have dotted flags, as --schedule.warmup."""
-    for name, field in settings.model_fields.items():
-        kind, default = _bare(field.annotation), field.default
-        if isinstance(kind, type) and issubclass(kind, Settings):
-            yield from _flags(kind, group, f"{prefix}{name}.")
-            continue
-        shown = "planned" if not prefix and name in planned else default
-        flag = f"--{prefix}{name}".replace("_", "-")
-        about = Parameter(
-            name=flag,
-            negative=f"--no-{flag[2:]}" if kind is bool else (),
-            group=group,
-            help=f"{(field.description or name)[:1].upper()}{(field.description or name)[1:]}.",
-            show_default=False if shown is None or shown is PydanticUndefined else str(shown),
-        )
-        keyword = f"{prefix}{name}".replace(".", "__")
-        yield inspect.Parameter(
-            keyword, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, about]
-        )
-
-
-def _command(rung: Rung | None) -> Callable[..., None]:
-    """The function that cyclopts calls for one rung, or (None) where the words do not begin with one."""
-    common = list(inspect.signature(_common).parameters.values())
-    known = {parameter.name for parameter in common}
-    flags: dict[str, inspect.Parameter] = {}
-    for candidate in [rung] if rung else RUNGS.values():
-        planned = PLANNED if candidate.is_network else ()
-        both = (candidate.config, MODEL), (candidate.training_settings, TRAINING)
-        for parameter in (flag for settings, group in both for flag in _flags(settings, group, planned=planned)):
-            if parameter.name not in known:
-                flags.setdefault(parameter.name, parameter)
-    hidden = Parameter(show=False)
-    if rung is not None:  # taken, so that one command line fits every rung, or refused with a reason
-        unused = _without_use(rung)
-        common = [_seen_by(option, rung, hidden if option.name in unused else None) for option in common]
-    if rung is None:  # the help of a rung lists them
-        flags = {name: flag.replace(annotation=Annotated[flag.annotation, hidden]) for name, flag in flags.items()}
-    about = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.", show=rung is not None)
-    words = inspect.Parameter("text", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, about])
+def _command(rung: Rung) -> Callable[..., None]:
+    """The function that cyclopts calls for a rung: its own flags beside those that every rung has."""
+    unused = _without_use(rung)  # taken, so that one command line fits every rung, or refused with a reason
+    common = [_seen_by(option, rung, HIDDEN if option.name in unused else None) for option in COMMON]
 
     def run(*text: str, **options: Any) -> None:
-        _train(rung.name if rung else None, text, **options)
+        _train(rung.name, text, **options)
 
-    parameters = [words, *common, *flags.values()]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+    return with_parameters(run, [_text(shown=True), *common, *rung_flags(rung)])
+
+
+def _command_without_rung() -> Callable[..., None]:
+    """What is called where neither a word, nor a recipe, nor a run names a rung, so nothing can be trained.
+
+    Flags of all rungs are taken, as text, and passed on to nobody, so that the message is about what is missing.
+    """
+    flags: dict[str, inspect.Parameter] = {}
+    for rung in RUNGS.values():
+        for flag in rung_flags(rung):
+            kind, about = get_args(flag.annotation)[:2]
+            taken = kind if bare(kind) is bool else str | None
+            flags[flag.name] = flag.replace(annotation=Annotated[taken, about, HIDDEN])
+
+    def run(*text: str, **options: Any) -> None:
+        _train(None, text, **{name: value for name, value in options.items() if name not in flags})
+
+    return with_parameters(run, [_text(shown=False), *COMMON, *flags.values()])
+
+
+def _text(shown: bool) -> inspect.Parameter:
+    about = Parameter(name="TEXT", help="Files, folders, globs, or - for standard input.", show=shown)
+    return inspect.Parameter("text", inspect.Parameter.VAR_POSITIONAL, annotation=Annotated[str, about])
+
+
+def rung_flags(rung: Rung) -> list[inspect.Parameter]:
+    """The flags of this rung alone: those of its model, then those of its training."""
+    left_out = dict.fromkeys(PLANNED, "planned") if rung.is_network else {}
+    taken = {option.name for option in COMMON}
+    return [
+        *flags_of(rung.config, MODEL, left_out=left_out, without=taken),
+        *flags_of(rung.training_settings, TRAINING, left_out=left_out, without=taken),
+    ]
 
 
 def _without_use(rung: Rung) -> set[str]:
@@ -171,12 +159,7 @@ def _train(rung: str | None, text: Sequence[str], *, json: bool = False, resume:
     if rung is None and text and not resume and options.get("recipe") is None:
         rung, text = find_rung(text[0]).name, text[1:]
     request: dict[str, Any] = {"rung": rung, "text": list(text) or None, "resume": resume or None}
-    for name, value in options.items():
-        outer, _, inner = name.partition("__")
-        if value is not None and inner:
-            request.setdefault(outer, {})[inner] = value
-        elif value is not None:
-            request[name] = value
+    request |= given(options)
     with ConsoleReporter() as reporter:
         try:
             folder = train(request, reporter)
@@ -251,18 +234,79 @@ def _show_vectors(folder: str, config: "RunConfig") -> None:
 
 
 def rung_first(words: Sequence[str]) -> list[str]:
-    """The same words with the rung, if the first word that is no option names one, moved to the front."""
-    alone = {"--json", "--resume", "--help", "-h"}  # flags that take no value
-    for rung in RUNGS.values():
-        for name, field in rung.config.model_fields.items():
-            if field.annotation is bool:
-                alone |= {f"--{name}".replace("_", "-"), f"--no-{name}".replace("_", "-")}
-    takes_value = False
-    for place, word in enumerate(words):
-        if not takes_value and not word.startswith("-"):
-            return [word, *words[:place], *words[place + 1 :]] if word in RUNGS else list(words)
-        takes_value = word.startswith("--") and "=" not in word and word not in alone
+    """The same words with the rung in front: it decides which flags there are.
+
+    It is the first word that is no option, or what the recipe names, or that of the run to be resumed.
+
+    Raises:
+        ConfigError: If a flag belongs to other rungs only.
+    """
+    options, plain = _options(words)
+    place = plain[0] if plain else None
+    if place is not None and words[place] in RUNGS:
+        words = [words[place], *words[:place], *words[place + 1 :]]
+    elif (rung := _rung_elsewhere(options)) is not None:
+        words = [rung, *words]
+    if words and words[0] in RUNGS:
+        _refuse_flags_of_others(RUNGS[words[0]], options)
     return list(words)
+
+
+def _options(words: Sequence[str]) -> tuple[dict[str, str], list[int]]:
+    """(flag -> its value, places of the words that are neither)."""
+    found, plain, flag = dict[str, str](), list[int](), ""
+    for place, word in enumerate(words):
+        if flag:
+            found[flag], flag = word, ""
+        elif word.startswith("--"):
+            name, equals, value = word.partition("=")
+            found[name] = value
+            flag = "" if equals or name in ALONE else name
+        elif not word.startswith("-"):
+            plain.append(place)
+    return found, plain
+
+
+def _rung_elsewhere(options: Mapping[str, str]) -> str | None:
+    """The rung that a recipe names, or a run that is to be resumed; None where training will say what is wrong with them."""
+    from pathlib import Path
+
+    from malmoi.runs.folder import read_config
+    from malmoi.training.request import read_recipe
+
+    found: Any = None
+    with suppress(MalmoiError):
+        if "--recipe" in options:
+            found = read_recipe(Path(options["--recipe"])).get("rung")
+        if found is None and "--resume" in options and "--out" in options:
+            found = read_config(Path(options["--out"])).family
+    return found if isinstance(found, str) and found in RUNGS else None
+
+
+def _refuse_flags_of_others(rung: Rung, options: Collection[str]) -> None:
+    for flag in options:
+        owners = [other for other, names in FLAGS.items() if flag in names]
+        if owners and rung.name not in owners:
+            raise ConfigError(
+                f"{flag} is no option of {rung.name}; it is one of {', '.join(owners)}. Leave it out, or see what there is: "
+                f"malmoi train {rung.name} --help"
+            )
+
+
+def _names(parameters: Sequence[inspect.Parameter]) -> dict[str, bool]:
+    """Every flag, negative ones too -> whether it stands alone, without a value."""
+    found = dict[str, bool]()
+    for parameter in parameters:
+        kind, *abouts = get_args(parameter.annotation)
+        names = [name for about in abouts for name in (*(about.name or ()), *(about.negative or ()))]
+        found |= dict.fromkeys(names or [f"--{parameter.name}".replace("_", "-")], bare(kind) is bool)
+    return found
+
+
+FLAGS = {name: _names(rung_flags(rung)) for name, rung in RUNGS.items()}  # of each rung alone
+ALONE = {"--help", "-h"} | {
+    flag for flags in (_names(COMMON), *FLAGS.values()) for flag, stands_alone in flags.items() if stands_alone
+}
 
 
 def _make_app() -> App:
@@ -270,7 +314,7 @@ def _make_app() -> App:
         name="train",
         help="Train a model on a text; a time budget plans everything.",
         usage="Usage: malmoi train RUNG TEXT... [OPTIONS]\n       malmoi train --resume --out RUN",
-        help_epilogue="malmoi train lstm --help lists all options of a rung.",
+        help_epilogue="Each rung has options of its own: malmoi train lstm --help, or --recipe FILE --help, lists them all.",
     )
     app["--help"].group = app["--version"].group = Group("Session", show=False)
     for place, rung in enumerate(RUNGS.values()):
@@ -281,7 +325,7 @@ def _make_app() -> App:
         command = App(name=rung.name, help=summary, usage=usage, help_epilogue=epilogue, sort_key=place)
         command.default(_command(rung))
         app.command(command)
-    app.default(_command(None))
+    app.default(_command_without_rung())
     return app
 
 

@@ -19,17 +19,19 @@ from typing import Any
 import numpy as np
 
 from malmoi.comparison import bootstrap
-from malmoi.comparison.bench import QUESTION, Bench, Question, differences
 from malmoi.comparison.bootstrap import paired_bootstrap
+from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Failure
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
-from malmoi.comparison.language import Language, Teller
-from malmoi.comparison.outcome import Breakdown, Comparison, Contrast, Failure
-from malmoi.comparison.words import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
-from malmoi.errors import ConfigError, MalmoiError, RunError, TrainingError
+from malmoi.comparison.ground import Ground
+from malmoi.comparison.language import Teller
+from malmoi.comparison.measuring import Bench
+from malmoi.comparison.options import CompareOptions, takes
+from malmoi.comparison.question import QUESTION, Question, differences
+from malmoi.comparison.word_costs import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
+from malmoi.errors import MalmoiError, RunError, TrainingError
 from malmoi.files import write_bytes, write_error, write_json
 from malmoi.runs.folder import run_path
-from malmoi.text.sources import TextSource, Unit
-from malmoi.training.budget import parse_budget
+from malmoi.text.sources import TextSource
 from malmoi.training.progress import Reporter
 
 CONTRASTS, CONTRAST_WORDS = 3, 80  # lines shown for each side of a pair; words shown of a line
@@ -46,27 +48,11 @@ class ComparisonStopped(KeyboardInterrupt):
         self.comparison = comparison
 
 
+@takes(CompareOptions)
 def compare(
     text: Any,
     rungs: Sequence[str | Path],
     *,
-    budget: str | float | int | None = None,
-    steps: int | None = None,
-    valid: Any = None,
-    test: Any = None,
-    tokenizer: str | None = None,
-    tokenizer_from: str | Path | None = None,
-    vocab_size: int | None = None,
-    prompt: str | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    report: str | Path | None = None,
-    lang: Language = "en",
-    field: str | None = None,
-    encoding: str = "utf-8",
-    unit: Unit = "lines",
-    device: str = "cpu",
-    measure_memory: bool = True,
     reporter: Reporter | None = None,
     command: str = "",
     **options: Any,
@@ -76,24 +62,6 @@ def compare(
     Args:
         text: Files, folders, globs, or a TextSource.
         rungs: Who takes part; `malmoi.comparison.contenders` says how they are named.
-        budget: Training time of each rung that is trained step by step, as "10m" (its default); rungs that count take what
-            they take. Measuring comes on top.
-        steps: Updates instead of a budget.
-        valid: A validation text of its own; otherwise a twentieth of the text.
-        test: A test text of its own; otherwise another twentieth, seen by no model and no tokenizer.
-        tokenizer: The kind that all share; planned from the text if left out.
-        tokenizer_from: A run whose tokenizer all share, as it is. Whether it has seen the test text is for you to know.
-        vocab_size: Its size.
-        prompt: What each model continues; the beginning of a test line if left out.
-        seed: Of training, of the continuations and of the bootstrap.
-        out: The folder of the comparison; runs/compare-TEXT by default. The same call with the same folder goes on with
-            what is missing.
-        report: Where the report goes; report.html in that folder by default.
-        lang: Language of the report: "en" or "ko".
-        field: See `malmoi.TextSource`, as for `encoding` and `unit`; with unit="documents" whole documents are held out and
-            resampled.
-        device: Where the models compute.
-        measure_memory: Start a process for each model to see how much memory it takes; a few seconds each.
         reporter: Told what happens; a silent one by default.
         command: What was typed, for the model cards.
         options: Fields of the rungs' configs and training settings; each goes to the rungs that have it.
@@ -103,71 +71,59 @@ def compare(
         ComparisonStopped: After Ctrl-C, with what was finished.
     """
     contenders = read_contenders(rungs)
-    check_options(contenders, options)
-    if budget is not None and steps is not None:
-        raise ConfigError("--budget and --steps both say how long to train. Give one of them.")
-    seconds = parse_budget(budget)
-    if seconds is None and steps is None:
-        seconds = 600.0
-    sources = read_sources(text, valid, test, field=field, encoding=encoding, unit=unit)
-    question = Question(
-        *sources,
-        budget=seconds,
-        steps=steps,
-        tokenizer=tokenizer,
-        tokenizer_from=check_tokenizer(tokenizer, tokenizer_from, vocab_size),
-        vocab_size=vocab_size,
-        seed=seed,
-        prompt=prompt,
-        device=device,
-        options=options,
-        measures_memory=measure_memory,
-        command=command,
-    )
-    bench, report_path = open_bench(question, text, out, report, reporter or Reporter(), Teller(lang))
-    failures, stopped = take_all(bench, contenders, lambda contender: seconds)
-    return conclude(bench, contenders, failures, stopped, report_path)
-
-
-def read_sources(
-    text: Any, valid: Any, test: Any, *, field: str | None, encoding: str, unit: Unit
-) -> tuple[TextSource, TextSource | None, TextSource | None]:
-    """Text, validation text and test text, checked."""
-
-    def read(given: Any) -> TextSource:
-        if isinstance(given, TextSource):
-            return given
-        return TextSource(given, field=field, encoding=encoding, unit=unit)
-
-    return read(text), None if valid is None else read(valid), None if test is None else read(test)
-
-
-def check_tokenizer(kind: str | None, given: str | Path | None, vocab_size: int | None) -> str | None:
-    """The folder of a tokenizer that was given.
-
-    Raises:
-        ConfigError: If another one is asked for, too.
-        RunError: If there is none.
-    """
-    if given is None:
-        return None
-    if kind is not None or vocab_size is not None:
-        raise ConfigError("--tokenizer-from takes a tokenizer as it is. Leave out --tokenizer and --vocab-size.")
-    return str(given) if (Path(given) / "tokenizer.json").is_file() else str(run_path(given))
+    asked, of_rungs = CompareOptions.divide(options)
+    check_options(contenders, of_rungs, CompareOptions.model_fields)
+    bench, report = open_bench(text, asked, of_rungs, "compare", reporter, command)
+    failures, stopped = take_all(bench, contenders, lambda contender: asked.seconds)
+    return conclude(bench, contenders, failures, stopped, report)
 
 
 def open_bench(
-    question: Question, text: Any, out: str | Path | None, report: str | Path | None, reporter: Reporter, tell: Teller
+    text: Any, asked: CompareOptions, of_rungs: Mapping[str, Any], verb: str, reporter: Reporter | None, command: str
 ) -> tuple[Bench, Path]:
     """The bench, prepared, and where the report will go; what cannot be written is refused before any work is done."""
-    if report is not None:
-        check_report(Path(report))
-    folder = Path(out) if out is not None else _default_folder(question, text)
-    bench = Bench(question, folder, reporter, tell)
-    report_path = Path(report) if report is not None else folder / REPORT
-    check_report(report_path)
-    bench.prepare()
-    return bench, report_path
+    source, valid, test = (_read(given, asked) for given in (text, asked.valid, asked.test))
+    assert source is not None
+    question = Question(
+        source,
+        valid,
+        test,
+        budget=asked.seconds,
+        steps=asked.steps,
+        tokenizer=asked.tokenizer,
+        tokenizer_from=None if asked.tokenizer_from is None else _tokenizer_folder(Path(asked.tokenizer_from)),
+        vocab_size=asked.vocab_size,
+        seed=asked.seed,
+        prompt=asked.prompt,
+        device=asked.device,
+        verb=verb,
+        options=of_rungs,
+        measures_memory=asked.measures_memory,
+        command=command,
+    )
+    if asked.report is not None:
+        check_report(Path(asked.report))
+    folder = Path(asked.out) if asked.out is not None else _default_folder(question, text)
+    ground = Ground(question, folder, reporter or Reporter(), Teller(asked.lang))
+    report = Path(asked.report) if asked.report is not None else folder / REPORT
+    check_report(report)
+    ground.prepare()
+    return Bench(ground), report
+
+
+def _read(given: Any, asked: CompareOptions) -> TextSource | None:
+    if given is None or isinstance(given, TextSource):
+        return given
+    return TextSource(given, field=asked.field, encoding=asked.encoding, unit=asked.unit)
+
+
+def _tokenizer_folder(given: Path) -> str:
+    """The folder of a run, or of a tokenizer alone.
+
+    Raises:
+        RunError: If it holds no tokenizer.
+    """
+    return str(given) if (given / "tokenizer.json").is_file() else str(run_path(given))
 
 
 def check_report(path: Path) -> None:
@@ -190,17 +146,17 @@ def take_all(
     bench: Bench, contenders: Sequence[Contender], seconds_for: Callable[[Contender], float | None]
 ) -> tuple[list[Failure], bool]:
     """Take each contender in turn; (those that failed, whether Ctrl-C ended it). No failure stops the others."""
-    failures: list[Failure] = []
+    ground, failures = bench.ground, list[Failure]()
     for number, contender in enumerate(contenders, start=1):
         label = f"[{number}/{len(contenders)}] {contender.name}"
         try:
             if (known := bench.recall(contender)) is not None:
-                bench.reporter.stage(bench.tell("known", label, known.bits_per_byte))
+                ground.reporter.stage(ground.tell("known", label, known.bits_per_byte))
                 continue
             seconds = seconds_for(contender)
-            bench.reporter.stage(bench.tell.begins(label, contender, seconds, bench.question.steps))
+            ground.reporter.stage(ground.tell.begins(label, contender, seconds, ground.question.steps))
             measured = bench.take(contender, seconds)
-            bench.reporter.stage(bench.tell("measured", label, measured.bits_per_byte))
+            ground.reporter.stage(ground.tell("measured", label, measured.bits_per_byte))
         except KeyboardInterrupt:
             return failures, True
         except (SystemExit, GeneratorExit):
@@ -208,8 +164,8 @@ def take_all(
         except BaseException as error:  # a panic inside a library is no Exception
             failures.append(Failure(contender.name, _reason(error)))
             with suppress(MalmoiError):  # the reason is told in any case
-                write_bytes(bench.folder / "errors" / f"{contender.folder_name}.txt", traceback.format_exc().encode())
-            bench.reporter.stage(bench.tell("failed", label, failures[-1].reason))
+                write_bytes(ground.folder / "errors" / f"{contender.folder_name}.txt", traceback.format_exc().encode())
+            ground.reporter.stage(ground.tell("failed", label, failures[-1].reason))
     return failures, False
 
 
@@ -230,20 +186,20 @@ def conclude(
         TrainingError: If nothing was measured.
         ComparisonStopped: If it was stopped.
     """
-    tell = bench.tell
+    ground, tell = bench.ground, bench.ground.tell
     if not bench.measured:
         if stopped:
             raise ComparisonStopped(tell("stopped_empty"), None)
         reasons = " ".join(f"{failure.name}: {failure.reason}" for failure in failures)
         raise TrainingError(f"None of the rungs could be measured, so there is nothing to compare. {reasons}")
-    bench.reporter.stage(tell("comparing"))
+    ground.reporter.stage(tell("comparing"))
     found = summarise(bench, contenders, failures, report)
     if extend is not None:
         found = extend(found)
     from malmoi.comparison.report import render
 
     write_bytes(report, render(found, tell).encode(), advice="name another place with --report")
-    write_json(bench.folder / FIGURES, _finite(found.to_dict()))
+    write_json(ground.folder / FIGURES, _finite(found.to_dict()))
     if stopped:
         names = ", ".join(model.name for model in found.models)
         raise ComparisonStopped(tell("stopped", names, report), found)
@@ -252,7 +208,7 @@ def conclude(
 
 def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[Failure], report: Path) -> Comparison:
     """The result, from what the bench has measured; contenders that were not reached are left out."""
-    words, question = bench.words, bench.question
+    ground, words, question = bench.ground, bench.ground.words, bench.ground.question
     models = [bench.measured[contender.name] for contender in contenders if contender.name in bench.measured]
     nats = {model.name: bench.nats[model.name] for model in models}
     starts, are_documents = bootstrap.block_starts(words.n_lines, words.document_starts)
@@ -263,14 +219,14 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
     )
     return Comparison(
         text=question.text.describe(),
-        folder=bench.folder,
+        folder=ground.folder,
         report=report,
         verb=question.verb,
         command=question.command,
         seed=question.seed,
         budget=question.budget,
-        sizes=bench.parts.sizes,
-        overlap=bench.overlap,
+        sizes=ground.parts.sizes,
+        overlap=ground.overlap,
         models=tuple(models),
         failures=tuple(failures),
         differences=tuple(found),
@@ -279,8 +235,8 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
         by_frequency=break_down(words, nats, FREQUENCIES, "frequency"),
         by_position=break_down(words, nats, POSITIONS, "position"),
         contrasts=find_contrasts(bench, {model.name: line_nats[:, i] for i, model in enumerate(models)}),
-        prompt=bench.prompt,
-        goes_on=bench.goes_on,
+        prompt=ground.prompt,
+        goes_on=ground.goes_on,
         machine=_machine(),
     )
 
@@ -294,7 +250,7 @@ def break_down(words: Words, nats: Mapping[str, np.ndarray], starts: Sequence[in
 def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tuple[str, str], tuple[Contrast, ...]]:
     """For each pair of models and either order, the lines where the first one saves most bits."""
     wanted = dict[tuple[str, str], list[int]]()
-    n_words = np.bincount(bench.words.line) - 1  # without the line end
+    n_words = np.bincount(bench.ground.words.line) - 1  # without the line end
     is_readable = (n_words >= 1) & (n_words <= READABLE)
     for one, other in combinations(line_nats, 2):
         for better, worse in ((one, other), (other, one)):
@@ -304,7 +260,7 @@ def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tu
                 gains = np.where(is_readable, gains, 0.0)
             order = np.argsort(-gains, kind="stable")[: 4 * CONTRASTS]
             wanted[better, worse] = [int(line) for line in order if gains[line] >= LEAST_GAIN]
-    texts = _lines(bench, {line for lines in wanted.values() for line in lines})
+    texts = _lines(bench.ground, {line for lines in wanted.values() for line in lines})
     found = {}
     for (better, worse), lines in wanted.items():
         distinct = {texts[line]: line for line in reversed(lines)}  # a line that stands there twice is shown once
@@ -315,15 +271,15 @@ def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tu
 
 def contrast(bench: Bench, text: str, line: int, first: str, second: str) -> Contrast:
     """One line, word by word, under two models."""
-    begin, end = np.searchsorted(bench.words.line, (line, line + 1))
+    begin, end = np.searchsorted(bench.ground.words.line, (line, line + 1))
     costs = [bench.nats[name][begin:end] / np.log(2) for name in (first, second)]
     rows = list(zip(line_words(text), *(cost.tolist() for cost in costs), strict=True))
     totals = float(costs[0].sum()), float(costs[1].sum())
     return Contrast(line, totals, tuple(rows[:CONTRAST_WORDS]), len(rows) > CONTRAST_WORDS)
 
 
-def _lines(bench: Bench, wanted: set[int]) -> dict[int, str]:
-    lines = bench.parts.source("test").lines()
+def _lines(ground: Ground, wanted: set[int]) -> dict[int, str]:
+    lines = ground.parts.source("test").lines()
     return {number: line.text for number, line in enumerate(lines) if number in wanted}
 
 

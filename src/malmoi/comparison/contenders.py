@@ -9,17 +9,18 @@ ngram+lstm              the mixture of others that take part, its weights tuned 
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from malmoi.comparison.options import TokenizerKind
 from malmoi.errors import ConfigError
 from malmoi.models.registry import LANGUAGE_MODELS, RUNGS
 from malmoi.runs.folder import run_path
 
 BASELINES = ("uniform", "unigram")
-KINDS = ("word", "char", "jamo", "bpe", "unigram", "morpheme")  # malmoi.text.tokenizers.KINDS, which imports NumPy
+KINDS = get_args(TokenizerKind)
 MOST = 16  # contenders: pairs of them are compared, and their number grows with the square
 
 
@@ -83,13 +84,13 @@ def options_for(contender: Contender, options: Mapping[str, Any]) -> dict[str, A
     return {name: value for name, value in options.items() if name in known and name != "vocab_size"}
 
 
-def check_options(contenders: Iterable[Contender], options: Mapping[str, Any]) -> None:
-    """Raises ConfigError if some option belongs to none of the rungs."""
+def check_options(contenders: Iterable[Contender], options: Mapping[str, Any], others: Collection[str] = ()) -> None:
+    """Raises ConfigError if some option belongs to none of the rungs; it may have been meant for one of the others."""
     rungs = [RUNGS[contender.rung] for contender in contenders if contender.rung in RUNGS]
     known = {field for rung in rungs for field in (*rung.config.model_fields, *rung.training_settings.model_fields)}
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, [*others, *known], n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "`malmoi train RUNG --help` lists the options of a rung."
             raise ConfigError(f"Unknown option {name!r}: none of the rungs has it. {hint}")
 

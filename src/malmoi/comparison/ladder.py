@@ -12,14 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from malmoi.comparison.bench import Bench, Question
-from malmoi.comparison.compare import check_tokenizer, conclude, open_bench, read_sources, take_all
+from malmoi.comparison.compare import conclude, open_bench, take_all
+from malmoi.comparison.comparison import Comparison, Step
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
-from malmoi.comparison.language import Language, Teller
-from malmoi.comparison.outcome import Comparison, Step
-from malmoi.errors import ConfigError, TrainingError
-from malmoi.text.sources import Unit
-from malmoi.training.budget import parse_budget
+from malmoi.comparison.measuring import Bench
+from malmoi.comparison.options import LadderOptions, takes
+from malmoi.errors import TrainingError
 from malmoi.training.progress import Reporter
 
 LADDER = ("unigram", "ngram", "nnlm", "rnn", "lstm", "ngram+lstm")
@@ -28,7 +26,6 @@ REPORTING = 7.0  # seconds kept back for the comparison and its report
 SLOW = (4000, 40_000)  # tokens a second that a neural model scores at least, in one stream and in several
 MEASURING, STARTING = 2.5, 4.0  # seconds: latency and continuation; another process, whose memory is measured
 SLACK = 1.3  # a busy machine may take so many times as long as before
-WORTH_A_PROCESS = 180.0  # seconds of budget from which on memory is measured
 
 
 class Clock:
@@ -63,7 +60,7 @@ class Clock:
         left -= sum(self._measuring(other) for other in to_come)
         seconds = left * shares[contender.name] / sum(shares[other.name] for other in to_come if other.takes_time)
         if seconds < SHORTEST:
-            raise TrainingError(self._bench.tell("no_time"))
+            raise TrainingError(self._bench.ground.tell("no_time"))
         return seconds
 
     def _is_known(self, contender: Contender) -> bool:
@@ -74,54 +71,38 @@ class Clock:
         bench = self._bench
         if not contender.takes_time and not contender.members:
             return 1.0
-        per_token = 1 / SLOW[bench.streams > 1]
+        per_token = 1 / SLOW[bench.ground.streams > 1]
         for other in self._contenders:
             if other.takes_time and self._is_known(other):
                 per_token = 1 / bench.measured[other.name].tokens_per_second
-        n_tokens = bench.n_tokens("test")
+        n_tokens = bench.ground.n_tokens("test")
         if contender.members:  # its weights are tuned on the validation text, too
-            n_tokens += bench.n_tokens("valid")
-        return SLACK * n_tokens * per_token + MEASURING + STARTING * bench.question.measures_memory
+            n_tokens += bench.ground.n_tokens("valid")
+        return SLACK * n_tokens * per_token + MEASURING + STARTING * bench.ground.question.measures_memory
 
 
+@takes(LadderOptions)
 def ladder(
     text: Any,
     *,
-    budget: str | float | int | None = None,
-    steps: int | None = None,
     rungs: Sequence[str | Path] = LADDER,
     runs: Mapping[str, Path] | None = None,
-    valid: Any = None,
-    test: Any = None,
-    tokenizer: str | None = None,
-    tokenizer_from: str | Path | None = None,
-    vocab_size: int | None = None,
-    prompt: str | None = None,
-    seed: int = 0,
-    out: str | Path | None = None,
-    report: str | Path | None = None,
-    lang: Language = "en",
-    field: str | None = None,
-    encoding: str = "utf-8",
-    unit: Unit = "lines",
-    device: str = "cpu",
-    measure_memory: bool | None = None,
     reporter: Reporter | None = None,
     command: str = "",
     started: float | None = None,
     **options: Any,
 ) -> Comparison:
-    """Climb the ladder on a text, and say what each rung bought; see `malmoi.compare` for what is not said here.
+    """Climb the ladder on a text, and say what each rung bought.
 
     Args:
         text: Files, folders, globs, or a TextSource.
-        budget: Time for everything, as "20m" (its default), reading the text and writing the report included.
-        steps: Updates of each rung that is trained, instead of a budget.
         rungs: Which rungs, from the ground up.
         runs: Runs that exist already and are measured as they are, for some of the rungs by name; they should have been
             trained on the training part of this text and nothing else.
-        measure_memory: By default, if the budget is at least three minutes.
+        reporter: Told what happens; a silent one by default.
+        command: What was typed, for the model cards.
         started: When the command began, by time.monotonic().
+        options: Fields of the rungs' configs and training settings; each goes to the rungs that have it.
 
     Raises:
         MalmoiError: If the question cannot be asked, or no rung could be measured.
@@ -129,34 +110,14 @@ def ladder(
     """
     started = time.monotonic() if started is None else started
     contenders = read_contenders(rungs, runs)
-    check_options(contenders, options)
-    if budget is not None and steps is not None:
-        raise ConfigError("--budget and --steps both say how long to train. Give one of them.")
-    seconds = None if steps is not None else parse_budget(budget if budget is not None else "20m")
-    if measure_memory is None:
-        measure_memory = seconds is None or seconds >= WORTH_A_PROCESS
-    sources = read_sources(text, valid, test, field=field, encoding=encoding, unit=unit)
-    question = Question(
-        *sources,
-        budget=seconds,
-        steps=steps,
-        tokenizer=tokenizer,
-        tokenizer_from=check_tokenizer(tokenizer, tokenizer_from, vocab_size),
-        vocab_size=vocab_size,
-        seed=seed,
-        prompt=prompt,
-        device=device,
-        verb="ladder",
-        options=options,
-        measures_memory=measure_memory,
-        command=command,
-    )
-    bench, report_path = open_bench(question, text, out, report, reporter or Reporter(), Teller(lang))
-    if seconds is None:
+    asked, of_rungs = LadderOptions.divide(options)
+    check_options(contenders, of_rungs, LadderOptions.model_fields)
+    bench, report = open_bench(text, asked, of_rungs, "ladder", reporter, command)
+    if asked.seconds is None:
         failures, stopped = take_all(bench, contenders, lambda contender: None)
     else:
-        failures, stopped = take_all(bench, contenders, Clock(bench, contenders, seconds, started).seconds_for)
-    return conclude(bench, contenders, failures, stopped, report_path, tell_steps)
+        failures, stopped = take_all(bench, contenders, Clock(bench, contenders, asked.seconds, started).seconds_for)
+    return conclude(bench, contenders, failures, stopped, report, tell_steps)
 
 
 def tell_steps(found: Comparison) -> Comparison:

@@ -1,6 +1,6 @@
 """A process to be measured: load runs, read some text, print the most memory that took, in bytes, as JSON.
 
-`malmoi.comparison.measure.peak_memory` starts it.
+`malmoi.comparison.costs.peak_memory` starts it.
 """
 
 import json

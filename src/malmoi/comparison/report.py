@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from malmoi._version import __version__
-from malmoi.comparison.bench import SAMPLING
 from malmoi.comparison.bootstrap import NEGLIGIBLE, RESAMPLES, Difference
+from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Step
 from malmoi.comparison.language import Teller
-from malmoi.comparison.outcome import Breakdown, Comparison, Contrast, Step
+from malmoi.comparison.measured import Measured
 from malmoi.comparison.overlap import RUN
-from malmoi.comparison.results import Measured
-from malmoi.comparison.words import Bucket
+from malmoi.comparison.prompts import SAMPLING
+from malmoi.comparison.word_costs import Bucket
 from malmoi.offline import beside, document, with_code
 from malmoi.offline import escape as _e
 

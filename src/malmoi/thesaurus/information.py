@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from malmoi.errors import DataError
-from malmoi.thesaurus.wordnet import SENSE_COUNTS, damaged, understood
+from malmoi.thesaurus.files import SENSE_COUNTS, damaged, understood
 
 TAXONOMIES = {"n": "noun", "v": "verb"}  # what has concepts above it
 SMOOTHING = 1.0

@@ -12,7 +12,7 @@ from typing import Any
 from nltk.corpus.reader.wordnet import WordNetCorpusReader
 from nltk.data import PathPointer
 
-from malmoi.thesaurus.wordnet import IRREGULAR, damaged
+from malmoi.thesaurus.files import IRREGULAR, damaged
 
 LEXICOGRAPHER_FILES = 45  # wndb: numbered 00 to 44; their names are not shown
 

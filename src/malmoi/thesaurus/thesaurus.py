@@ -30,8 +30,9 @@ from malmoi.thesaurus.concepts import (
     Relative,
     SensePair,
 )
+from malmoi.thesaurus.files import SENSE_COUNTS, understood
 from malmoi.thesaurus.spelling import missing_word
-from malmoi.thesaurus.wordnet import SENSE_COUNTS, find_data, open_reader, understood
+from malmoi.thesaurus.wordnet import find_data, open_reader
 
 LETTERS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 NAMES = {**{letter: name for name, letter in LETTERS.items()}, "s": "adj"}

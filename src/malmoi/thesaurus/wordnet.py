@@ -8,24 +8,19 @@ Source: Miller 1995, "WordNet: a lexical database for English"; the manual pages
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from malmoi.errors import DataError, MalmoiError, MissingExtraError
+from malmoi.errors import DataError, MissingExtraError
+from malmoi.thesaurus.files import INSTALL, IRREGULAR, PARTS, SENSE_COUNTS, understood
 
 if TYPE_CHECKING:
     from malmoi.thesaurus.reader import Reader
 
 VARIABLE = "MALMOI_WORDNET"
 USUAL_PLACE = Path("/usr/share/wordnet")
-PARTS = ("noun", "verb", "adj", "adv")
 NEEDED = [f"{kind}.{part}" for part in PARTS for kind in ("index", "data")]
-SENSE_COUNTS = "cntlist.rev"
-IRREGULAR = [f"{part}.exc" for part in PARTS]  # forms such as "mice"; may be missing
 LARGEST = 256 << 20  # bytes of one file; WordNet's own largest has 15 MB
-INSTALL = "apt-get install wordnet-base"
 
 
 def find_data(data: str | Path | None = None) -> Path:
@@ -66,36 +61,3 @@ def open_reader(folder: Path) -> "Reader":
         raise MissingExtraError("nltk", "thesaurus", "The thesaurus") from None
     with understood(folder):
         return Reader(folder)
-
-
-@contextmanager
-def understood(folder: Path) -> Iterator[None]:
-    """Turns whatever goes wrong over damaged files, inside of NLTK too, into one message."""
-    try:
-        yield
-    except MalmoiError:
-        raise
-    except (
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        OSError,
-        RecursionError,
-        RuntimeError,
-    ) as error:
-        raise damaged(folder, error) from error
-    except (StopIteration, TypeError, ValueError) as error:
-        raise damaged(folder, error) from error
-    except Exception as error:
-        if type(error).__name__ != "WordNetError":  # NLTK's own, which is not imported here
-            raise
-        raise damaged(folder, error) from error
-
-
-def damaged(place: Path, what: object) -> DataError:
-    """The message about files that hold something else."""
-    told = " ".join(str(what).split())[:120] or type(what).__name__
-    return DataError(
-        f"{place} is damaged: {told}. Expected WordNet 3.x as it was published. Install it anew: {INSTALL}"
-    )

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOLDER, COUNTERS, STATE = "checkpoint", "progress.json", "state.safetensors"
-PREPARED = {
-    "config.json",
-    "tokenizer.json",
-    "spelling.json",
-    "metrics.jsonl",
-    FOLDER,
-}  # there before anything is learnt
 EARLIER_NAMES = {
     "train_nll": "train_loss",
     "best_nll": "best",
@@ -61,23 +54,6 @@ def can_resume(run: Path) -> bool:
     """Whether there is something to go on from: the counters of a network, or the state of vectors."""
     recover_folder(run / FOLDER)
     return any((run / FOLDER / name).is_file() for name in (COUNTERS, STATE))
-
-
-def is_finished(run: Path) -> bool:
-    """Whether a run was trained to its end."""
-    return (run / "config.json").is_file() and (run / "model.safetensors").is_file() and not can_resume(run)
-
-
-def begun(run: Path) -> bool:
-    """Whether training has left anything that it can go on from, or that must not be written over.
-
-    What a training killed before its first checkpoint leaves is none of that: it is made again.
-    """
-    if not run.is_dir():
-        return run.exists()
-    if can_resume(run) or is_finished(run):
-        return True
-    return any(file.name not in PREPARED and not file.name.startswith(".malmoi-") for file in run.iterdir())
 
 
 def load_checkpoint(run: Path, groups: tuple[str, ...]) -> "tuple[Progress, dict[str, dict[str, Tensor]]]":

@@ -3,16 +3,17 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from malmoi.errors import ConfigError, RunError
 from malmoi.models.registry import Rung, find_rung, resolve
 from malmoi.runs.folder import RUN_NAME, read_config, run_path
-from malmoi.training.checkpoint import begun, can_resume, is_finished
+from malmoi.training.checkpoint import can_resume
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked, Request, read_request
-from malmoi.training.texts import recorded_source
+from malmoi.training.resuming import look
 
 
 def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
@@ -31,20 +32,23 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
     reporter = reporter or Reporter()
     asked = read_request(request)
     wanted = asked.request
-    if wanted.resume and not (_says_all(wanted) and not begun(Path(wanted.out or ""))):
+    if wanted.resume and None in (wanted.rung, wanted.text, wanted.out):
         return _resume(asked, reporter)
     if wanted.rung is None or wanted.text is None:
         raise ConfigError("Training needs a rung and a text, as: malmoi train lstm corpus.txt --budget 10m")
     rung = find_rung(wanted.rung)
-    folder = Path(wanted.out) if wanted.resume and wanted.out is not None else _new_folder(wanted, rung)
+    if wanted.resume:
+        seen = look(wanted, rung)
+        asked = replace(asked, request=wanted.model_copy(update={"out": str(seen.folder), "text": seen.text}))
+        if seen.to_do == "go on":
+            return _resume(asked, reporter)
+        if seen.to_do == "nothing":
+            reporter.stage(f"{seen.folder} is finished already; nothing in it was changed")
+            return seen.folder
+    folder = _new_folder(asked.request, rung)
     rung.config.parse({"vocab_size": 1, **asked.model})  # refuse a wrong option before any work is done
     path: Path = resolve(rung.trains)(rung, folder, asked, reporter)
     return path
-
-
-def _says_all(wanted: Request) -> bool:
-    """Whether a request to resume says enough to begin with."""
-    return None not in (wanted.rung, wanted.text, wanted.out)
 
 
 def _resume(asked: Asked, reporter: Reporter) -> Path:
@@ -58,12 +62,9 @@ def _resume(asked: Asked, reporter: Reporter) -> Path:
         raise ConfigError(
             f"{folder} is a run of the rung {rung.name}, not {wanted.rung}. Leave the rung out: --resume --out {folder}"
         )
-    if _says_all(wanted) and is_finished(folder):
-        recorded_source(folder, config, "train", wanted.text)  # refuses another text
-        reporter.stage(f"{folder} is finished already: nothing was changed")
-        return folder
     if rung.resumes is None or not can_resume(folder):
-        done = "Its training is finished" if is_finished(folder) else "It was stopped before its first save"
+        is_finished = (folder / "model.safetensors").is_file()
+        done = "Its training is finished" if is_finished else "It was stopped before its first save"
         raise RunError(f"{folder} has no checkpoint to resume from. {done}; train a new run with another --out.")
     path: Path = resolve(rung.resumes)(rung, folder, config, asked, reporter)
     return path

@@ -13,7 +13,7 @@ from malmoi.cli.options import Json
 from malmoi.language import Language
 
 if TYPE_CHECKING:
-    from malmoi.comparison.vector_language import Teller
+    from malmoi.comparison.vectors.language import Teller
     from malmoi.evaluation.vector_comparison import Score, SetOutcome, VectorComparison
 
 SECONDS_BETWEEN = 1.0  # lines that tell how far it is, at least
@@ -49,8 +49,8 @@ def evaluate(
     command: Annotated[str, Parameter(parse=False)],
 ) -> None:
     from malmoi.api import load_vectors
-    from malmoi.comparison.vector_language import Teller
-    from malmoi.comparison.vector_settings import settings_of
+    from malmoi.comparison.vectors.language import Teller
+    from malmoi.comparison.vectors.settings import settings_of
     from malmoi.errors import ConfigError
     from malmoi.evaluation.vector_comparison import evaluate_sets
     from malmoi.evaluation.vector_sets import distinct_names, find_sets
@@ -76,7 +76,7 @@ def evaluate(
         models, found_sets, method=method, first=first, seed=seed, settings=settings, progress=progress.evaluating
     )
     if report is not None:
-        from malmoi.comparison.vector_report import write_report
+        from malmoi.comparison.vectors.report import write_report
 
         write_report(found, Path(report), language, command)
         note(report)
@@ -126,8 +126,8 @@ def print_vectors(found: "VectorComparison", tell: "Teller") -> None:
 
 def remarks(found: "VectorComparison", tell: "Teller") -> list[str]:
     """What a reader has to know of the figures, a line each."""
-    from malmoi.comparison.vector_language import THIN
-    from malmoi.comparison.vector_settings import unfair
+    from malmoi.comparison.vectors.language import THIN
+    from malmoi.comparison.vectors.settings import unfair
 
     lines = [tell("tally", model, found.models[0], tell.counts(found, model)) for model in found.models[1:]]
     skipped = [one.name for one in found.sets if not one.is_covered]

@@ -44,7 +44,7 @@ def draw_map(
     json: Json = False,
 ) -> None:
     from malmoi.api import load_vectors
-    from malmoi.vector_map import draw, write_page
+    from malmoi.vectors.map import draw, write_page
     from malmoi.vectors.projection import TITLES, available_method
 
     if method is None:

@@ -33,8 +33,7 @@ from malmoi.errors import ConfigError, DataError
 from malmoi.models.word2vec import subword_kernels
 from malmoi.models.word2vec.subwords import MOST_BUCKETS, MOST_SYMBOLS, Subwords, SubwordSettings
 from malmoi.text.inputs import explained
-from malmoi.vectors.files.reading import LARGEST_DIM, LONGEST_WORD
-from malmoi.vectors.files.stream import FASTTEXT, Progress
+from malmoi.vectors.files.stream import FASTTEXT, LARGEST_DIM, LONGEST_WORD, Progress
 from malmoi.vectors.vectors import Vectors
 
 VERSIONS = (11, 12)

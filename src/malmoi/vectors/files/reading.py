@@ -27,14 +27,12 @@ from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
 from malmoi.text.inputs import explained
-from malmoi.vectors.files.stream import BLOCK, FASTTEXT, GZIP, Progress, VectorFile
+from malmoi.vectors.files.stream import BLOCK, FASTTEXT, GZIP, LARGEST_DIM, LONGEST_WORD, Progress, VectorFile
 from malmoi.vectors.vectors import Vectors
 
 Format = Literal["word2vec", "word2vec-binary", "glove"]
 
 ROWS = 1 << 13  # rows parsed at a time
-LONGEST_WORD = 1 << 16  # bytes
-LARGEST_DIM = 100_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 HEAD = 1 << 16  # bytes that tell what a file is
 _HEADER = re.compile(rb"[ \t]*(\d{1,18})[ \t]+(\d{1,18})[ \t\r]*\n?")

@@ -11,6 +11,7 @@ from malmoi.errors import DataError
 Progress = Callable[[int, int], None]  # told (how much is done, of how much)
 
 BLOCK = 1 << 22  # bytes read at a time
+LONGEST_WORD, LARGEST_DIM = 1 << 16, 100_000  # bytes; numbers in a vector
 LONGEST_LINE = 1 << 22  # bytes
 GZIP, LARGEST_EXPANSION = b"\x1f\x8b", 1032  # how gzip files begin; how many bytes it can pack into one
 FASTTEXT = (793712314).to_bytes(4, "little")  # how its models (.bin) begin

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
-from malmoi.comparison import vector_report as module
-from malmoi.comparison.vector_language import Teller, texts
-from malmoi.comparison.vector_report import render, write_report
-from malmoi.comparison.vector_settings import differing, in_order, settings_of, unfair
+from malmoi.comparison.vectors import report as module
+from malmoi.comparison.vectors.language import Teller, texts
+from malmoi.comparison.vectors.report import render, write_report
+from malmoi.comparison.vectors.settings import differing, in_order, settings_of, unfair
 from malmoi.evaluation import VectorComparison, evaluate_sets
 from malmoi.evaluation.vector_comparison import Score, VectorDifference
 from malmoi.evaluation.vector_sets import AnalogySet, SimilaritySet
@@ -79,7 +79,7 @@ def test_names_and_words_stay_text(page: Reader) -> None:
 
 def test_the_page_asks_for_nothing(page: Reader) -> None:
     asks_for_nothing(page)
-    only_text(beside(module.__file__, "vector_report.css"), "")
+    only_text(beside(module.__file__, "report.css"), "")
 
 
 def test_links_lead_somewhere_and_tables_are_reached_by_keyboard(page: Reader) -> None:

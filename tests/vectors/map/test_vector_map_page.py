@@ -16,9 +16,9 @@ from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
 from malmoi.language import Language, read_sentences
 from malmoi.offline import beside
-from malmoi.vector_map import draw, page_html, write_page
-from malmoi.vector_map import page as module
 from malmoi.vectors import Vectors
+from malmoi.vectors.map import draw, page_html, write_page
+from malmoi.vectors.map import page as module
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WORDS = ["영화", "배우", "감독", "연기", "행복", "하늘", "학교", "movie", "Film", "actor", "director", "한글"]
@@ -147,7 +147,7 @@ def test_a_map_of_two_thousand_words_stays_below_a_megabyte(tmp_path: Path) -> N
 def test_a_page_says_where_it_reckons_with_fewer_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     known = vectors(WORDS, 9)
     assert "main directions of the vectors" not in Reader(page_html(draw(known, method="pca"))).text
-    monkeypatch.setattr("malmoi.vector_map.drawing.WIDEST_CODE", 7)
+    monkeypatch.setattr("malmoi.vectors.map.drawing.WIDEST_CODE", 7)
     assert "the 7 main directions of the vectors" in Reader(page_html(draw(known, method="pca"))).text
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from malmoi.cli import main
 from malmoi.cli.vectors.map import read_words
 from malmoi.errors import ConfigError, DataError
-from malmoi.vector_map import draw, drawing
 from malmoi.vectors import Vectors
+from malmoi.vectors.map import draw, drawing
 from malmoi.vectors.projection import nearest, pca, trust
 
 # 2 x 2 meanings: (man, woman) x (plain, royal), so that the difference of sex is the same for both

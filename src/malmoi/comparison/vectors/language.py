@@ -1,4 +1,4 @@
-"""What the comparison of word vectors says, on the terminal and in its report; the sentences stand in vector_report.toml."""
+"""What the comparison of word vectors says, on the terminal and in its report; the sentences stand in report.toml."""
 
 import math
 from pathlib import Path
@@ -8,7 +8,7 @@ from malmoi.evaluation.vector_comparison import Score, VectorComparison, VectorD
 from malmoi.language import Language, read_sentences
 from malmoi.language import Teller as Sentences
 
-SENTENCES = Path(__file__).with_name("vector_report.toml")
+SENTENCES = Path(__file__).with_name("report.toml")
 NONE = "–"
 THIN = 0.5  # coverage below which a figure speaks of frequent words alone
 Kind = Literal["similarity", "analogies"]

@@ -15,7 +15,7 @@ from malmoi._version import __version__
 from malmoi.files import write_bytes
 from malmoi.language import Language, read_sentences
 from malmoi.offline import beside, document, escape
-from malmoi.vector_map.drawing import WordMap
+from malmoi.vectors.map.drawing import WordMap
 
 WORDS = Path(__file__).with_name("page.toml")
 SCRIPTS = ("space.js", "picture.js", "page.js")

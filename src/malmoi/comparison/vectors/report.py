@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from malmoi._version import __version__
-from malmoi.comparison.vector_language import NONE, THIN, Kind, Teller
-from malmoi.comparison.vector_settings import FIRST, TEXT, differing, in_order, unfair
+from malmoi.comparison.vectors.language import NONE, THIN, Kind, Teller
+from malmoi.comparison.vectors.settings import FIRST, TEXT, differing, in_order, unfair
 from malmoi.evaluation.similarity import LEAST
 from malmoi.evaluation.vector_comparison import Score, SetOutcome, VectorComparison
 from malmoi.files import write_bytes
@@ -43,7 +43,7 @@ def render(found: VectorComparison, tell: Teller, command: str = "") -> str:
         f"{page.header(title, command)}<main>\n{page.sections()}</main>\n"
         f"<footer><p>{_e(tell('made_by', __version__))}</p></footer>\n"
     )
-    style = beside(__file__, "vector_report.css")
+    style = beside(__file__, "report.css")
     return document(tell.language, title, style=style, body=body, data={}, scripts=())
 
 

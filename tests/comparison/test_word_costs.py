@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from malmoi.comparison.words import (
+from malmoi.comparison.word_costs import (
     FREQUENCIES,
     POSITIONS,
     bucket_bits,

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.comparison.bootstrap import RESAMPLES, Difference
+from malmoi.comparison.measured import Measured
 from malmoi.comparison.overlap import Overlap
-from malmoi.comparison.results import Measured
 from malmoi.comparison.split import Size
-from malmoi.comparison.words import Bucket
+from malmoi.comparison.word_costs import Bucket
 from malmoi.errors import ConfigError
 
 
