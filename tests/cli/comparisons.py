@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.comparison.bootstrap import Difference
-from malmoi.comparison.ladder import tell_steps
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Failure
-from malmoi.comparison.overlap import Overlap
+from malmoi.comparison.ladder import tell_steps
 from malmoi.comparison.measured import Measured
+from malmoi.comparison.overlap import Overlap
 from malmoi.comparison.split import Size
 from malmoi.evaluation.perplexity import Evaluation
 
