@@ -1,7 +1,7 @@
 """A language model whose every figure can be read off a table, and a tokenizer to go with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,14 @@ from malmoi.text.tokenizers import Tokenizer
 @dataclass(frozen=True)
 class LastId(State):
     ids: np.ndarray  # (B,)
+    owner: LanguageModel
 
     def select(self, rows):
-        return LastId(self.ids[np.asarray(rows, dtype=np.int64)])
+        return replace(self, ids=self.ids[np.asarray(rows, dtype=np.int64)])
+
+    @classmethod
+    def _joined(cls, states):
+        return replace(states[0], ids=np.concatenate([state.ids for state in states]))
 
 
 class Bigram(LanguageModel):
@@ -31,16 +36,16 @@ class Bigram(LanguageModel):
         return cls(np.random.default_rng(seed).dirichlet(np.ones(vocab_size), size=vocab_size))
 
     def start(self, batch_size=1):
-        return LastId(np.full(batch_size, 3))
+        return LastId(np.full(batch_size, 3), self)
 
     def step(self, token_ids, state):
         last = np.concatenate([state.ids[:, None], token_ids], axis=1)[:, -1]
-        return self.table[last], LastId(last)
+        return self.table[last], replace(state, ids=last)
 
     def score(self, token_ids, state):
         self.shapes.append(token_ids.shape)
         path = np.concatenate([state.ids[:, None], token_ids], axis=1)  # (B, 1 + T)
-        return self.table[path[:, :-1], path[:, 1:]], LastId(path[:, -1])
+        return self.table[path[:, :-1], path[:, 1:]], replace(state, ids=path[:, -1])
 
 
 class Words(Tokenizer):

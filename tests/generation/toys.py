@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +17,14 @@ class History(State):
     """All ids read so far, one tuple for each row."""
 
     rows: tuple[tuple[int, ...], ...]
+    owner: LanguageModel
 
     def select(self, rows):
-        return History(tuple(self.rows[i] for i in rows))
+        return replace(self, rows=tuple(self.rows[i] for i in rows))
+
+    @classmethod
+    def _joined(cls, states):
+        return replace(states[0], rows=sum((state.rows for state in states), ()))
 
 
 class HistoryModel(LanguageModel):
@@ -34,13 +39,13 @@ class HistoryModel(LanguageModel):
         """ln P of every token after these."""
 
     def start(self, batch_size=1):
-        return History(((),) * batch_size)
+        return History(((),) * batch_size, self)
 
     def step(self, token_ids, state):
         self.shapes.append(token_ids.shape)
         assert len(token_ids) == len(state.rows)
         rows = tuple(history + tuple(map(int, ids)) for history, ids in zip(state.rows, token_ids, strict=True))
-        return np.stack([self.row(history) for history in rows]), History(rows)
+        return np.stack([self.row(history) for history in rows]), replace(state, rows=rows)
 
     def score(self, token_ids, state):
         log_probs, state = self.distributions(token_ids, state)

@@ -20,7 +20,7 @@ Inside, time comes first, (T, B, ...), so that one step of all sequences lies to
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,18 @@ class NumPyState(State):
 
     carried: Carried
     vector: Float[np.ndarray, "batch width"]
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "NumPyState":
         index = np.asarray(rows, dtype=np.int64)
-        return NumPyState(tuple(tuple(part[index] for part in layer) for layer in self.carried), self.vector[index])
+        carried = tuple(tuple(part[index] for part in layer) for layer in self.carried)
+        return NumPyState(carried, self.vector[index], self.owner)
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "NumPyState":
+        layers = zip(*(state.carried for state in states), strict=True)
+        carried = tuple(tuple(np.concatenate(parts) for parts in zip(*layer, strict=True)) for layer in layers)
+        return cls(carried, np.concatenate([state.vector for state in states]), states[0].owner)
 
 
 class NumPyLanguageModel(VectorLanguageModel):
@@ -138,7 +146,7 @@ class NumPyLanguageModel(VectorLanguageModel):
         check_ids(token_ids, self.vocab_size)
         hidden, carried = self._network.read(token_ids.T, carried)  # (T, B, W)
         last = hidden[-1].copy()  # a view would keep all of `hidden` in memory
-        return hidden.swapaxes(0, 1), NumPyState(carried, last)
+        return hidden.swapaxes(0, 1), NumPyState(carried, last, self)
 
     @np.errstate(all="ignore")
     def _log_probs(self, vectors: Float[np.ndarray, "rows width"]) -> LogProbs:

@@ -4,7 +4,8 @@ Shapes: B sequences, T tokens each, V vocab_size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,18 @@ class TorchState(State):
 
     carried: NetworkState
     top: Float[Tensor, "batch width"]
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "TorchState":
         index = torch.as_tensor(np.asarray(rows, dtype=np.int64), device=self.top.device)
         carried = [tuple(tensor[index] for tensor in layer) for layer in self.carried]
-        return TorchState(carried, self.top[index])
+        return TorchState(carried, self.top[index], self.owner)
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "TorchState":
+        layers = zip(*(state.carried for state in states), strict=True)
+        carried = [tuple(torch.cat(parts) for parts in zip(*layer, strict=True)) for layer in layers]
+        return cls(carried, torch.cat([state.top for state in states]), states[0].owner)
 
 
 class TorchLanguageModel(VectorLanguageModel):
@@ -104,7 +112,8 @@ class TorchLanguageModel(VectorLanguageModel):
     @torch.inference_mode()
     def _read(self, token_ids: TokenIds, carried: NetworkState) -> tuple[Tensor, TorchState]:
         hidden, carried = self.network.hidden(self._ids(token_ids), carried)
-        return hidden, TorchState(carried, top=hidden[:, -1].clone())  # a view would keep all of `hidden` in memory
+        last = hidden[:, -1].clone()  # a view would keep all of `hidden` in memory
+        return hidden, TorchState(carried, last, self)
 
     @torch.inference_mode()
     def _log_probs(self, hidden: Tensor) -> Tensor:
@@ -116,4 +125,4 @@ class TorchLanguageModel(VectorLanguageModel):
         return logits.gather(1, targets[:, None]).squeeze(1) - logits.logsumexp(dim=-1)
 
     def _ids(self, token_ids: TokenIds) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(token_ids, dtype=np.int64)).to(self.device)
+        return torch.from_numpy(np.array(token_ids, np.int64, order="C")).to(self.device)

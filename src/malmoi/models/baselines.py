@@ -7,7 +7,8 @@ Shapes: B sequences side by side, T tokens each, V vocab_size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -22,9 +23,14 @@ class NoMemory(State):
     """Nothing is remembered; only the size of the batch is known."""
 
     batch_size: int
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "NoMemory":
-        return NoMemory(len(rows))
+        return replace(self, batch_size=len(rows))
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "NoMemory":
+        return cls(sum(state.batch_size for state in states), states[0].owner)
 
 
 class UnigramModel(LanguageModel):
@@ -61,7 +67,7 @@ class UnigramModel(LanguageModel):
         return cls(np.log((counts + 1) / (counts.sum() + len(counts))))
 
     def start(self, batch_size: int = 1) -> State:
-        return NoMemory(batch_size)
+        return NoMemory(batch_size, self)
 
     def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, State]:
         return np.tile(self.log_probs, (len(token_ids), 1)), state

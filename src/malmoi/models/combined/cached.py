@@ -14,13 +14,14 @@ Shapes: B sequences side by side, T tokens each, V vocab_size, M parts of a cach
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64, Int64, Integer
+from jaxtyping import Bool, Float, Float64, Int64, Integer, Num
 
 from malmoi.models.combined.interpolated import log_mix
-from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel, context_of
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,19 @@ class CachedState(State):
 
     inner: State
     memory: State
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "CachedState":
-        return CachedState(self.inner.select(rows), self.memory.select(rows))
+        return CachedState(self.inner.select(rows), self.memory.select(rows), self.owner)
+
+    def after(self, inner: State, memory: State) -> "CachedState":
+        """The state after more tokens."""
+        return CachedState(inner, memory, self.owner)
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "CachedState":
+        inner, memory = (State.join([getattr(state, name) for state in states]) for name in ("inner", "memory"))
+        return cls(inner, memory, states[0].owner)
 
 
 @dataclass(frozen=True)
@@ -84,9 +95,10 @@ class Cached(LanguageModel):
     def __init__(self, model: LanguageModel, cache: Cache | None = None) -> None:
         self.model, self.cache = model, default_cache(model) if cache is None else cache
         self.vocab_size = model.vocab_size
+        self.context_length, self.past_context = context_of([model]), "refused"
 
     def start(self, batch_size: int = 1) -> CachedState:
-        return CachedState(self.model.start(batch_size), self.cache.start(batch_size))
+        return CachedState(self.model.start(batch_size), self.cache.start(batch_size), self)
 
     def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, CachedState]:
         assert isinstance(state, CachedState)
@@ -108,6 +120,14 @@ def default_cache(model: LanguageModel) -> Cache:
     from malmoi.models.combined.count_cache import CountCache
 
     return CountCache()
+
+
+def padded_before(
+    rows: Num[np.ndarray, "batch remembered ..."], length: int, padding: int
+) -> Num[np.ndarray, "batch length ..."]:
+    """What is remembered of each sequence, so many places long, with padding before it: what was read last stays last."""
+    missing = np.full((len(rows), length - rows.shape[1], *rows.shape[2:]), padding, rows.dtype)
+    return np.concatenate([missing, rows], axis=1)
 
 
 def possible_weights(

@@ -19,7 +19,8 @@ Shapes: B sequences side by side, T tokens each, S tokens remembered and read, V
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64, Integer
@@ -28,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from malmoi.errors import ConfigError
 from malmoi.jit import compiled
 from malmoi.models.combined.buckets import Buckets
-from malmoi.models.combined.cached import Cache, CachedState, Reading, possible_weights
+from malmoi.models.combined.cached import Cache, CachedState, Reading, padded_before, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
 from malmoi.text.vocabulary import EOS
@@ -66,12 +67,18 @@ USUAL_WEIGHTS = ((1.0, 0.0, 0.0, 0.0), (0.89, 0.11, 0.0, 0.0), (0.85, 0.09, 0.06
 
 @dataclass(frozen=True)
 class History(State):
-    """The last tokens of each sequence, as many as the window holds."""
+    """The last tokens of each sequence, as many as the window holds; -1 stands before those of a shorter one."""
 
     ids: Int64[np.ndarray, "batch remembered"]
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "History":
-        return History(self.ids[np.asarray(rows, dtype=np.int64)])
+        return replace(self, ids=self.ids[np.asarray(rows, dtype=np.int64)])
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "History":
+        longest = max(state.ids.shape[1] for state in states)
+        return cls(np.concatenate([padded_before(state.ids, longest, -1) for state in states]), states[0].owner)
 
 
 class CountCache(Cache):
@@ -116,7 +123,7 @@ class CountCache(Cache):
         self._worth = np.ones((len(parts), 0))  # (M, V), when V is known
 
     def start(self, batch_size: int) -> History:
-        return History(np.empty((batch_size, 0), np.int64))
+        return History(np.empty((batch_size, 0), np.int64), self)
 
     def read(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> Reading:
         scores, inner = model.score(token_ids, state.inner)
@@ -127,20 +134,22 @@ class CountCache(Cache):
         levels = np.empty((len(sequences), n_tokens + 1), np.int64)
         with np.errstate(divide="ignore"):
             for row, sequence in enumerate(sequences):
-                found, levels[row], _ = self._recall(sequence, len(sequence) - n_tokens, model.vocab_size)
+                own = sequence[sequence >= 0]
+                found, levels[row], _ = self._recall(own, len(own) - n_tokens, model.vocab_size)
                 log_probs[row, :, 1:] = np.log(found[:-1])
         rows = levels[:, :-1]
         if self.buckets is not None:
             rows = rows * self.n_buckets + self.buckets.along(token_ids, _last(state), [state.inner])
-        return Reading(log_probs, rows, CachedState(inner, history))
+        return Reading(log_probs, rows, state.after(inner, history))
 
     def step(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> tuple[LogProbs, CachedState]:
         log_probs, inner = model.step(token_ids, state.inner)
         sequences, history = self._then(token_ids, state)
-        after = CachedState(inner, history)
+        after = state.after(inner, history)
         bucket = np.zeros(len(sequences), np.int64) if self.buckets is None else self.buckets.of(_last(after), [inner])
         mixed = np.empty(log_probs.shape)
-        for row, sequence in enumerate(history.ids):
+        for row, remembered in enumerate(history.ids):
+            sequence = remembered[remembered >= 0]
             _, levels, sums = self._recall(sequence, len(sequence), model.vocab_size)
             weights = self.weights[levels[0] * self.n_buckets + bucket[row]]
             recalled = np.zeros(model.vocab_size)
@@ -161,7 +170,8 @@ class CountCache(Cache):
         assert isinstance(state.memory, History)
         sequences = np.concatenate([state.memory.ids, token_ids.astype(np.int64)], axis=1)
         kept = sequences[:, -self.window :]
-        return sequences, History(kept.copy() if kept.shape[1] < sequences.shape[1] else kept)
+        kept = kept.copy() if kept.shape[1] < sequences.shape[1] else kept
+        return sequences, replace(state.memory, ids=kept)
 
     def _recall(
         self, sequence: NDArray[np.int64], begin: int, vocab_size: int
@@ -215,7 +225,8 @@ def _last(state: CachedState) -> Int64[np.ndarray, " batch"]:
     """The last token of each sequence; the end of a line before any."""
     assert isinstance(state.memory, History)
     ids = state.memory.ids
-    return ids[:, -1] if ids.shape[1] else np.full(len(ids), EOS, np.int64)
+    last = ids[:, -1] if ids.shape[1] else np.full(len(ids), -1, np.int64)
+    return np.where(last < 0, EOS, last)
 
 
 @compiled()

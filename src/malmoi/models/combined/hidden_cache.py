@@ -13,14 +13,15 @@ Shapes: B sequences side by side, T tokens each, H hidden width, S pairs remembe
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64, Integer
 from numpy.typing import ArrayLike
 
 from malmoi.errors import ConfigError
-from malmoi.models.combined.cached import Cache, CachedState, Reading, possible_weights
+from malmoi.models.combined.cached import Cache, CachedState, Reading, padded_before, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel
 from malmoi.text.vocabulary import EOS
@@ -35,14 +36,26 @@ LONGEST_WINDOW = 100_000  # pairs
 
 @dataclass(frozen=True)
 class Pairs(State):
-    """The last vectors of each sequence, and the tokens that were predicted from them."""
+    """The last vectors of each sequence, and the tokens predicted from them; -1 stands before those of a shorter one."""
 
     vectors: Float[np.ndarray, "batch pairs hidden"]
     ids: Int64[np.ndarray, "batch pairs"]
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "Pairs":
         index = np.asarray(rows, dtype=np.int64)
-        return Pairs(self.vectors[index], self.ids[index])
+        return Pairs(self.vectors[index], self.ids[index], self.owner)
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "Pairs":
+        longest = max(state.ids.shape[1] for state in states)
+        width = max(state.vectors.shape[2] for state in states)  # unknown, 0, before the first token
+        vectors = [state.vectors if state.ids.shape[1] else _no_vectors(len(state.ids), width) for state in states]
+        return cls(
+            np.concatenate([padded_before(rows, longest, 0) for rows in vectors]),
+            np.concatenate([padded_before(state.ids, longest, -1) for state in states]),
+            states[0].owner,
+        )
 
 
 class HiddenCache(Cache):
@@ -79,7 +92,7 @@ class HiddenCache(Cache):
         self.weights = possible_weights(rows, self.possible)
 
     def start(self, batch_size: int) -> Pairs:
-        return Pairs(np.zeros((batch_size, 0, 0), np.float32), np.zeros((batch_size, 0), np.int64))
+        return Pairs(_no_vectors(batch_size, 0), np.zeros((batch_size, 0), np.int64), self)
 
     def read(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> Reading:
         vectors, inner = _neural(model).predictors(token_ids, state.inner)
@@ -94,29 +107,31 @@ class HiddenCache(Cache):
             products = vectors[b, begin:end] @ keys.T  # (t, S)
             place = n_before - first + np.arange(begin, end)[:, None]
             key = np.arange(len(ids))
-            is_in_reach = (key < place) & (key >= place - self.window)
+            is_in_reach = (key < place) & (key >= place - self.window) & (ids >= 0)
             is_target = ids == pairs.ids[b, n_before + begin : n_before + end, None]
             for k, theta in enumerate(self.thetas):
                 shares = _softmax(np.where(is_in_reach, theta * products, -np.inf))
                 log_probs[b, begin:end, 1 + k] = _log((shares * is_target).sum(axis=1))
-        rows = np.minimum(n_before + np.arange(n_tokens), 1)
-        return Reading(log_probs, np.tile(rows, (len(token_ids), 1)), CachedState(inner, self._last_of(pairs)))
+        n_remembered = (pairs.ids[:, :n_before] >= 0).sum(axis=1)
+        rows = np.minimum(n_remembered[:, None] + np.arange(n_tokens), 1)
+        return Reading(log_probs, rows, state.after(inner, self._last_of(pairs)))
 
     def step(self, model: LanguageModel, token_ids: TokenIds, state: CachedState) -> tuple[LogProbs, CachedState]:
         vectors, inner = _neural(model).predictors(token_ids, state.inner)
         pairs = self._last_of(_joined(state, vectors, token_ids))
         log_probs, _ = model.step(token_ids[:, :0], inner)
-        after = CachedState(inner, pairs)
+        after = state.after(inner, pairs)
         if not pairs.ids.shape[1]:
             return log_probs, after
         products = np.einsum("bsh,bh->bs", pairs.vectors, _neural(model).next_predictor(inner))  # (B, S)
+        is_pair = pairs.ids >= 0
         parts = [log_probs]
         for theta in self.thetas:
-            shares = _softmax(theta * products.astype(np.float64))
+            shares = _softmax(np.where(is_pair, theta * products.astype(np.float64), -np.inf))
             recalled = np.zeros(log_probs.shape)
             np.add.at(recalled, (np.arange(len(recalled))[:, None], pairs.ids), shares)
             parts.append(_log(recalled))
-        return log_mix(parts, self.weights[1]), after
+        return log_mix(parts, self.weights[is_pair.any(axis=1).astype(np.int64)][:, None]), after
 
     def with_parts(
         self, kept: Sequence[int], weights: Float64[np.ndarray, "rows kept_and_one"] | None
@@ -129,7 +144,7 @@ class HiddenCache(Cache):
     def _last_of(self, pairs: Pairs) -> Pairs:
         if pairs.ids.shape[1] <= self.window:
             return pairs
-        return Pairs(pairs.vectors[:, -self.window :].copy(), pairs.ids[:, -self.window :].copy())
+        return replace(pairs, vectors=pairs.vectors[:, -self.window :].copy(), ids=pairs.ids[:, -self.window :].copy())
 
 
 def _neural(model: LanguageModel) -> VectorLanguageModel:
@@ -147,8 +162,13 @@ def _joined(state: CachedState, vectors: Float[np.ndarray, "batch time hidden"],
     assert isinstance(pairs, Pairs)
     ids = token_ids.astype(np.int64)
     if not pairs.ids.shape[1]:
-        return Pairs(vectors, ids)
-    return Pairs(np.concatenate([pairs.vectors, vectors], axis=1), np.concatenate([pairs.ids, ids], axis=1))
+        return Pairs(vectors, ids, pairs.owner)
+    vectors, ids = np.concatenate([pairs.vectors, vectors], axis=1), np.concatenate([pairs.ids, ids], axis=1)
+    return Pairs(vectors, ids, pairs.owner)
+
+
+def _no_vectors(batch_size: int, width: int) -> Float[np.ndarray, "batch 0 hidden"]:
+    return np.zeros((batch_size, 0, width), np.float32)
 
 
 def mean_square(model: LanguageModel, token_ids: TokenIds) -> float:

@@ -11,7 +11,8 @@ Shapes: B sequences side by side, T tokens each, V vocab_size, M models, K bucke
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64, Integer
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from malmoi.errors import ConfigError
 from malmoi.models.combined.buckets import Buckets
-from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
+from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, context_of
 from malmoi.text.vocabulary import EOS
 
 
@@ -76,10 +77,16 @@ class MixedState(State):
 
     states: tuple[State, ...]
     last_ids: Int64[np.ndarray, " batch"]
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "MixedState":
         index = np.asarray(rows, dtype=np.int64)
-        return MixedState(tuple(state.select(rows) for state in self.states), self.last_ids[index])
+        return MixedState(tuple(state.select(rows) for state in self.states), self.last_ids[index], self.owner)
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "MixedState":
+        inner = tuple(State.join(of_model) for of_model in zip(*(state.states for state in states), strict=True))
+        return cls(inner, np.concatenate([state.last_ids for state in states]), states[0].owner)
 
 
 class Interpolated(LanguageModel):
@@ -111,9 +118,11 @@ class Interpolated(LanguageModel):
         self.models, self.buckets, self.vocab_size = tuple(models), buckets, sizes[0]
         self.weights = checked_weights(weights, len(models), 1 if buckets is None else buckets.n_buckets)
         self.restarts_at_line_end = all(model.restarts_at_line_end for model in models)
+        self.context_length, self.past_context = context_of(models), "refused"
 
     def start(self, batch_size: int = 1) -> MixedState:
-        return MixedState(tuple(model.start(batch_size) for model in self.models), np.full(batch_size, EOS, np.int64))
+        states = tuple(model.start(batch_size) for model in self.models)
+        return MixedState(states, np.full(batch_size, EOS, np.int64), self)
 
     def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, MixedState]:
         assert isinstance(state, MixedState)
@@ -153,4 +162,4 @@ class Interpolated(LanguageModel):
     @staticmethod
     def _after(token_ids: TokenIds, state: MixedState, states: Sequence[State]) -> MixedState:
         last_ids = token_ids[:, -1].astype(np.int64) if token_ids.shape[1] else state.last_ids
-        return MixedState(tuple(states), last_ids)
+        return MixedState(tuple(states), last_ids, state.owner)

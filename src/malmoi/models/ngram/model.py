@@ -13,9 +13,10 @@ Shapes: B sequences side by side, T tokens each, V vocab_size.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int64, Integer
@@ -35,9 +36,14 @@ class NGramState(State):
     """The longest known context of each sequence, as the number of its node; -1 is the empty one."""
 
     nodes: Int64[np.ndarray, " batch"]
+    owner: object = field(repr=False)
 
     def select(self, rows: Sequence[int] | Integer[np.ndarray, " rows"]) -> "NGramState":
-        return NGramState(self.nodes[np.asarray(rows, dtype=np.int64)])
+        return replace(self, nodes=self.nodes[np.asarray(rows, dtype=np.int64)])
+
+    @classmethod
+    def _joined(cls, states: Sequence[Any]) -> "NGramState":
+        return cls(np.concatenate([state.nodes for state in states]), states[0].owner)
 
 
 class NGramModel(LanguageModel):
@@ -71,7 +77,7 @@ class NGramModel(LanguageModel):
         self._start = bos_id if has_children else queries.ROOT
 
     def start(self, batch_size: int = 1) -> NGramState:
-        return NGramState(np.full(batch_size, self._start, np.int64))
+        return NGramState(np.full(batch_size, self._start, np.int64), self)
 
     def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, NGramState]:
         _, after = self.score(token_ids, state)
@@ -86,7 +92,7 @@ class NGramModel(LanguageModel):
         parts = self._parts(ids)
         if len(parts) == 1:
             queries.score(ids, nodes, self._trie, self.eos_id, self._start, scores)
-            return scores, NGramState(nodes)
+            return scores, NGramState(nodes, self)
         starts = [nodes[rows].copy() if is_first else self.start(len(ids[rows])).nodes for rows, _, is_first in parts]
         with ThreadPoolExecutor(self.n_threads) as pool:
             jobs = [
@@ -98,7 +104,7 @@ class NGramModel(LanguageModel):
         for job, (rows, _, _), begin in zip(jobs, parts, starts, strict=True):
             job.result()
             nodes[rows] = begin  # of parts of one sequence, the last one is written last
-        return scores, NGramState(nodes)
+        return scores, NGramState(nodes, self)
 
     def distributions(
         self, token_ids: TokenIds, state: State
