@@ -8,16 +8,18 @@
     unigram    나 | 는 | ␣학교 | 에        the most probable pieces (Kudo 2018); unseen characters in bytes
 
 All but `word` and `morpheme` are lossless: decode(encode(text)) == NFC(text) for any Unicode text. The end of a line is
-a token of its own, eos, for every kind. Special tokens that stand in a text are text, with one exception: under `word`,
-the literal <unk> is the unknown word, since corpora come with their rare words replaced by it.
+a token of its own, eos, for every kind. Special tokens that stand in a text are text, unless `encode` is asked to read
+those behind the vocabulary by their names, and with one exception: under `word`, the literal <unk> is the unknown word,
+since corpora come with their rare words replaced by it.
 """
 
 import hashlib
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +38,11 @@ from malmoi.text.vocabulary import (
     FIRST_BYTE,
     KINDS,
     PAD,
+    SPECIALS,
     UNK,
+    SpecialIds,
     Vocabulary,
+    check_specials,
     from_json,
     surfaces,
     to_json,
@@ -55,12 +60,14 @@ class Tokenizer:
     """Text to token ids and back. `train_tokenizer` makes one from text, `load` from a folder."""
 
     pad_id, unk_id, bos_id, eos_id = PAD, UNK, BOS, EOS
+    special_ids = SpecialIds(PAD, UNK, BOS, EOS)
 
     def __init__(self, vocabulary: Vocabulary, spelling: SpellingModel | None = None) -> None:
         """Put a vocabulary to use. Kinds with unknown words need the model that spells them."""
         assert (spelling is not None) == (vocabulary.kind in WITH_UNKNOWN)
         self.kind = vocabulary.kind
-        self.vocab_size = len(vocabulary.pieces)
+        self.vocab_size = len(vocabulary.pieces) + len(vocabulary.specials)
+        self.special_ids = SpecialIds(PAD, UNK, BOS, EOS, tuple(range(len(vocabulary.pieces), self.vocab_size)))
         self.is_lossless = self.kind not in WITH_UNKNOWN
         self._vocabulary = vocabulary
         self._spelling = spelling
@@ -70,9 +77,21 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer(kind={self.kind!r}, vocab_size={self.vocab_size})"
 
-    def encode(self, text: str) -> TokenIds:
-        """The ids of a text; line breaks become eos, and none is added at the end."""
-        return np.concatenate(self._codec.encode(to_nfc(text).split("\n")))[:-1]
+    def encode(self, text: str, *, named: bool = False) -> TokenIds:
+        """The ids of a text; line breaks become eos, and none is added at the end.
+
+        Args:
+            named: Read the names of the special tokens behind the vocabulary as those tokens. Not for text of strangers.
+        """
+        names = self._vocabulary.specials if named else ()
+        if not names:
+            return np.concatenate(self._codec.encode(to_nfc(text).split("\n")))[:-1]
+        longest_first = sorted(names, key=len, reverse=True)
+        parts = re.split(f"({'|'.join(map(re.escape, longest_first))})", to_nfc(text))  # text, name, text, ..., text
+        ids = [
+            np.array([self.special_id(part)], np.int32) if i % 2 else self.encode(part) for i, part in enumerate(parts)
+        ]
+        return np.concatenate(ids)
 
     def encode_lines(self, lines: Iterable[str]) -> Iterator[TokenIds]:
         """The ids of each line with eos at its end, many lines at once and so much faster than one by one."""
@@ -97,10 +116,13 @@ class Tokenizer:
         assert self._spell is not None
         return ids, np.array([*map(self._spell, unknown)])[which]
 
-    def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"]) -> str:
+    def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"], *, named: bool = False) -> str:
         """The text of the ids: eos is a line break, bos and pad are nothing, half a character is U+FFFD.
 
         Words are joined by single spaces, morphemes as Kiwi writes them.
+
+        Args:
+            named: Write the special tokens behind the vocabulary by their names; otherwise they are nothing, too.
 
         Raises:
             DataError: If an id is not in the vocabulary.
@@ -108,7 +130,51 @@ class Tokenizer:
         ids = [int(token_id) for token_id in token_ids]
         for token_id in ids:
             self._check(token_id)
-        return self._codec.decode(ids)
+        first = len(self._vocabulary.pieces)
+        if not named or not self._vocabulary.specials:
+            return self._codec.decode([token_id for token_id in ids if token_id < first])
+        runs = [(is_text, list(run)) for is_text, run in groupby(ids, lambda token_id: token_id < first)]
+        parts = [
+            part for is_text, run in runs for part in ([self._codec.decode(run)] if is_text else map(self.token, run))
+        ]
+        if self.is_lossless:
+            return "".join(parts)
+        joined = ""
+        for part in parts:
+            joined += " " * (bool(joined) and joined[-1] != "\n" and not part.startswith("\n")) + part
+        return joined
+
+    def with_specials(self, names: Sequence[str]) -> "Tokenizer":
+        """The same tokenizer, and behind its vocabulary a token of its own for each name; other ids stay what they are.
+
+        Raises:
+            ConfigError: If a name is not one word of visible characters, or stands for something else already.
+        """
+        vocabulary = self._vocabulary
+        try:
+            check_specials(names, [*vocabulary.pieces, *vocabulary.specials])
+        except ValueError as error:
+            raise ConfigError(
+                f"Special tokens cannot be added: {error}. Names that no text of yours is likely to hold were expected, each "
+                "another one, as [MASK] or <extra_id_0>: choose another name."
+            ) from None
+        return Tokenizer(vocabulary._replace(specials=(*vocabulary.specials, *names)), self._spelling)
+
+    def special_id(self, name: str) -> int:
+        """The id of a special token: <pad>, <unk>, <bos>, <eos>, or one behind the vocabulary.
+
+        Raises:
+            ConfigError: If there is none of that name.
+        """
+        ids = dict(
+            zip((*SPECIALS, *self._vocabulary.specials), (*self.special_ids[:4], *self.special_ids.others), strict=True)
+        )
+        if name not in ids:
+            raise ConfigError(
+                f"The tokenizer has no special token {name!r}. Expected one of: {', '.join(ids)}. Add it with "
+                f"with_specials([{name!r}]), and train with that tokenizer."
+            )
+        return ids[name]
 
     def grown(self, other: "Tokenizer") -> "Tokenizer":
         """This vocabulary, and after it the words of another one that it lacks; ids of this one stay what they are.
@@ -121,6 +187,11 @@ class Tokenizer:
                 f"A vocabulary of the kind {self.kind} cannot take in one of the kind {other.kind}. Expected word and word, or "
                 "morpheme and morpheme. Take the one that is there as it is: --tokenizer-from RUN."
             )
+        if self._vocabulary.specials:
+            raise ConfigError(
+                f"A vocabulary with special tokens behind it ({', '.join(self._vocabulary.specials)}) cannot grow, since their "
+                "ids would move. Expected one without: add them when it has grown."
+            )
         known = set(self._vocabulary.pieces)
         pieces = [*self._vocabulary.pieces, *(piece for piece in other._vocabulary.pieces if piece not in known)]
         return Tokenizer(Vocabulary(self.kind, pieces), other._spelling)
@@ -128,7 +199,7 @@ class Tokenizer:
     @property
     def all_tokens(self) -> list[str]:
         """The token of each id as tokenizer.json spells it."""
-        return list(self._vocabulary.pieces)
+        return [*self._vocabulary.pieces, *self._vocabulary.specials]
 
     def token(self, token_id: int | np.integer) -> str:
         """How a person sees one token in a table: ␣ is a space, ⏎ the end of a line, <0xEA> a byte of a character.
@@ -141,6 +212,9 @@ class Tokenizer:
         self._check(token_id)
         if token_id == EOS:
             return "⏎"
+        behind = token_id - len(self._vocabulary.pieces)
+        if behind >= 0:
+            return self._vocabulary.specials[behind]
         piece = self._vocabulary.pieces[token_id]
         if token_id < FIRST_BYTE or not self.is_lossless or (self.kind != "bpe" and token_id < FIRST_BYTE + 256):
             return piece

@@ -10,12 +10,16 @@ Each kind has one fixed layout, which `_layout` draws, and the vocabulary stands
     bpe        BPE over bytes                  256 bytes, then merges in the order learned
     unigram    Unigram                         256 bytes, then pieces, most probable first
 
-Ids 0 to 3 are the special tokens everywhere. The library never sees a file that we have not checked: `from_json`
-accepts these six layouts and nothing else, so no pattern or step of somebody else's making runs.
+Ids 0 to 3 are the special tokens everywhere; others, as [MASK], stand behind the vocabulary where they are asked for. Who uses
+a tokenizer asks it for its ids (`SpecialIds`): those of other makers lie elsewhere.
+
+The library never sees a file that we have not checked: `from_json` accepts these six layouts and nothing else, so no pattern
+or step of somebody else's making runs.
 """
 
 import json
 import math
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -59,6 +63,22 @@ class Vocabulary(NamedTuple):
     pieces: list[str]  # pieces[i] is the token with id i, as the file spells it
     merges: Sequence[tuple[str, str]] = ()  # of bpe, first learned first
     scores: Sequence[float] = ()  # of unigram, ln P(piece), one for each piece
+    specials: tuple[str, ...] = ()  # names of the special tokens behind the pieces, whose ids go on from theirs
+
+
+class SpecialIds(NamedTuple):
+    """The ids of a tokenizer that stand for no text of their own; a vocabulary's other ids are its words or pieces."""
+
+    pad: int
+    unk: int
+    bos: int
+    eos: int
+    others: tuple[int, ...] = ()  # that a rung needs beside these: [MASK], say
+
+    @property
+    def all(self) -> list[int]:
+        """Every one of them, once."""
+        return sorted({*self[:4], *self.others})
 
 
 def surfaces(vocabulary: Vocabulary) -> list[bytes]:
@@ -72,12 +92,13 @@ def surfaces(vocabulary: Vocabulary) -> list[bytes]:
         found = [bytes(_BYTE_OF[character] for character in piece) for piece in pieces]
     else:
         found = [bytes([byte]) for byte in range(256)] + [piece.encode() for piece in pieces[256:]]
-    return [b"", b"", b"", b"\n", *found]
+    return [b"", b"", b"", b"\n", *found, *(b"" for _ in vocabulary.specials)]
 
 
 def to_json(vocabulary: Vocabulary) -> str:
     """The text of tokenizer.json."""
     layout = _layout(vocabulary.kind)
+    layout["added_tokens"] += _added(vocabulary.specials, len(vocabulary.pieces))
     if vocabulary.kind == "unigram":
         layout["model"]["vocab"] = list(zip(vocabulary.pieces, vocabulary.scores, strict=True))
     else:
@@ -108,7 +129,6 @@ def from_json(text: str, name: str) -> Vocabulary:
 
 def _layout(kind: str) -> dict[str, Any]:
     """tokenizer.json without the vocabulary. That no two kinds share a layout tells the kind of a file."""
-    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     bpe = {
         **{"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None},
         **{"end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": kind != "bpe", "ignore_merges": False},
@@ -118,7 +138,7 @@ def _layout(kind: str) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [{"id": i, "content": content, **special} for i, content in enumerate(SPECIALS)],
+        "added_tokens": _added(SPECIALS, 0),
         "normalizer": {"type": "NFD" if kind == "jamo" else "NFC"},
         "pre_tokenizer": {
             "word": {"type": "Split", "pattern": {"Regex": WHITE_SPACE}, "behavior": "Removed", "invert": False},
@@ -138,11 +158,30 @@ def _layout(kind: str) -> dict[str, Any]:
     }
 
 
+def _added(names: Sequence[str], first_id: int) -> list[dict[str, Any]]:
+    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return [{"id": i, "content": name, **special} for i, name in enumerate(names, first_id)]
+
+
+def check_specials(names: Sequence[str], pieces: Sequence[str]) -> None:
+    """ValueError says what is wrong with names of special tokens to stand behind the pieces."""
+    known = set(pieces)
+    for name in names:
+        if not name or not name.isprintable() or " " in name or unicodedata.normalize("NFC", name) != name:
+            raise ValueError(f"the special token {name!r:.40} is not one word of visible characters in NFC")
+        if name in known:
+            raise ValueError(f"the special token {name!r:.40} has the name of another token")
+        known.add(name)
+
+
 def _vocabulary(content: object) -> Vocabulary:
     """The vocabulary in the content of a tokenizer.json; ValueError says what is wrong with it."""
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise ValueError("it has no model")
-    given = content["model"]
+    if not isinstance(added := content.get("added_tokens"), list):
+        raise ValueError("it has no special tokens")
+    added, behind = added[: len(SPECIALS)], added[len(SPECIALS) :]
+    given, content = content["model"], {**content, "added_tokens": added}
     for kind in KINDS:
         variable = {"vocab", "merges"} if kind == "bpe" else {"vocab"}
         fixed = {key: value for key, value in given.items() if key not in variable}
@@ -164,9 +203,12 @@ def _vocabulary(content: object) -> Vocabulary:
         raise ValueError("its ids 4 to 259 are not the 256 bytes")
     if kind in ("char", "jamo") and any(len(piece) != 1 for piece in pieces[FIRST_BYTE + 256 :]):
         raise ValueError("a piece is longer than one character")
-    if kind == "bpe":
-        return Vocabulary(kind, pieces, merges=_merges(given["merges"], pieces))
-    return Vocabulary(kind, pieces, scores=scores)
+    names = tuple(str(token.get("content")) for token in behind if isinstance(token, dict))
+    if behind != _added(names, len(pieces)):
+        raise ValueError("the special tokens behind its pieces are not numbered from there")
+    check_specials(names, pieces)
+    merges = _merges(given["merges"], pieces) if kind == "bpe" else ()
+    return Vocabulary(kind, pieces, merges, scores, names)
 
 
 def _pieces_by_id(vocab: object) -> list[str]:
