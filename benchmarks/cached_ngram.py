@@ -28,7 +28,7 @@ UNIGRAM_HALF_LIVES = (30, 60, 120, 300, 1000)
 def with_unigram_cache(run: Run, valid: TextSource, test: TextSource) -> dict[str, Any]:
     """Recent words alone, with one weight, as in the literature."""
     parts = [Lookback(1, half_life) for half_life in UNIGRAM_HALF_LIVES]
-    tuned = tune_cache(run.model, as_view(valid, run.tokenizer), CountCache(parts))
+    tuned = tune_cache(run.model, as_view(valid, run.tokenizer), run.tokenizer.eos_id, CountCache(parts))
     return {
         "test_perplexity": round(evaluate(tuned, run.tokenizer, test).perplexity, 2),
         "parts": tuned.cache.describe(),

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from malmoi.models.cooccurrence import PairSettings, count_pairs, exact_svd, ppmi, randomised_svd
+from malmoi.text.vocabulary import SpecialIds
 from malmoi.text.word_table import WordTable
 
 
@@ -43,6 +44,7 @@ class Words:
                     known.update((word, first + i) for i, word in enumerate(found.unknown))
                     parts.append(ids)
         self.ids, self.vocab_size = np.concatenate(parts), len(known) + 4
+        self.special_ids = SpecialIds(0, 1, 2, 3)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,9 +76,9 @@ def main() -> None:
 
     words = Words(options.texts, options.max_bytes)
     settings = PairSettings(window=options.window, n_words=options.n_words)
-    small = count_pairs(words, words.vocab_size, PairSettings(n_words=100))  # compiles
+    small = count_pairs(words, words.vocab_size, PairSettings(n_words=100), special_ids=words.special_ids)  # compiles
     randomised_svd(ppmi(small.counts).astype(np.float32), 10)
-    pairs = timed("counting", lambda: count_pairs(words, words.vocab_size, settings))
+    pairs = timed("counting", lambda: count_pairs(words, words.vocab_size, settings, special_ids=words.special_ids))
     matrix: csr_matrix = timed("ppmi", lambda: ppmi(pairs.counts, smoothing=0.75).astype(np.float32))
     rough = timed("randomised_svd", lambda: randomised_svd(matrix, options.n_dims, n_iterations=options.n_iterations))
     found: dict[str, Any] = {"tokens": len(words), "cells": pairs.counts.nnz, "ppmi_cells": matrix.nnz, "seconds": took}

@@ -26,7 +26,7 @@ def saved(folder: Path, name: str) -> TorchLanguageModel:
     """A small run with random weights; the model it was made from."""
     tokenizer = train_tokenizer("char", LINES)
     config = RUNGS[name].config(vocab_size=tokenizer.vocab_size, embed_dim=9, hidden_size=13)
-    network = build_model(RUNGS[name], config, seed=4)
+    network = build_model(RUNGS[name], config, seed=4, start_id=tokenizer.eos_id)
     tokenizer.save(folder)
     write_config(folder, RunConfig(family=name, model=config.model_dump()))
     write_arrays(folder / "model.safetensors", {key: p.detach().numpy() for key, p in network.named_parameters()})

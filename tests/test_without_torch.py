@@ -81,7 +81,7 @@ def save_neural_run(folder: Path, name: str, tokenizer: Tokenizer) -> None:
     folder.mkdir()
     sizes = {"vocab_size": tokenizer.vocab_size, "embed_dim": 9, "hidden_size": 13}
     config = RUNGS[name].config.parse({**sizes, **NEURAL[name]})
-    network = build_model(RUNGS[name], config, seed=4)
+    network = build_model(RUNGS[name], config, seed=4, start_id=tokenizer.eos_id)
     arrays = {key: 4 * weight.detach().numpy() for key, weight in network.named_parameters()}
     tokenizer.save(folder)
     write_config(folder, RunConfig(family=name, model=config.model_dump()))

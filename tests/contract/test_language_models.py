@@ -36,7 +36,7 @@ def neural(name: str, **options: object) -> Callable[[], LanguageModel]:
     def make() -> LanguageModel:
         rung = find_rung(name)
         config = rung.config.parse({"vocab_size": V, **SMALL_OPTIONS.get(name, SMALL), **options})
-        network = build_model(rung, config, seed=2)
+        network = build_model(rung, config, seed=2, start_id=EOS)
         for parameter in network.parameters():  # far from uniform, so that a mistake cannot hide
             parameter.data *= 4
         return TorchLanguageModel(network, start_id=EOS)
@@ -62,7 +62,7 @@ def ngram(**options: object) -> Callable[[], LanguageModel]:
         text = np.random.default_rng(4).integers(3, V, 600) ** 2 % V
         text[text == 2] = EOS
         tables = estimate(Ids(text), config, Store(), bos_id=2, eos_id=EOS, memory=1 << 30, n_threads=1).tables
-        return NGramModel(tables)
+        return NGramModel(tables, 2, EOS)
 
     return make
 
@@ -80,7 +80,7 @@ def cached_counts() -> LanguageModel:
     weights = np.random.default_rng(5).dirichlet(np.ones(4), size=4 * V)
     parts = [Lookback(1, half_life=2, rarity=0.5), Lookback(2), Lookback(3, half_life=4)]
     rarity = np.linspace(0, 1, V)
-    cache = CountCache(parts, weights, window=6, rarity=rarity, buckets=LastTokenBuckets(np.arange(V)))
+    cache = CountCache(parts, weights, window=6, rarity=rarity, buckets=LastTokenBuckets(np.arange(V), EOS))
     return Cached(neural("gru")(), cache)
 
 

@@ -35,7 +35,7 @@ def nll(model, text: TokenView) -> float:
 
 def test_a_tuned_cache_beats_the_model_and_the_usual_cache() -> None:
     model, text = UnigramModel.fit(np.arange(V), V), bursts(1)
-    tuned = tune_cache(model, text)
+    tuned = tune_cache(model, text, 3)
     assert nll(tuned, text) < nll(Cached(model), text) < nll(model, text)
     assert nll(tuned, bursts(2)) < nll(Cached(model), bursts(2))  # also on a text that it was not tuned on
     assert isinstance(tuned.cache, CountCache)
@@ -45,10 +45,10 @@ def test_a_tuned_cache_beats_the_model_and_the_usual_cache() -> None:
 def test_parts_that_do_not_help_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [Lookback(1, 10), Lookback(1), Lookback(5, 50)]
     model, text = UnigramModel.fit(np.arange(V), V), bursts(3)
-    tuned = tune_cache(model, text, CountCache(parts, window=60))
+    tuned = tune_cache(model, text, 3, CountCache(parts, window=60))
     assert Lookback(1, 10) in tuned.cache.parts
     monkeypatch.setattr(caching, "LEAST_SHARE", 2.0)
-    alone = tune_cache(model, text, CountCache(parts, window=60))
+    alone = tune_cache(model, text, 3, CountCache(parts, window=60))
     assert alone.cache.parts == (Lookback(1, 10),)  # the best one always stays
     assert len(alone.cache.weights) == 2  # an empty memory, and another
     assert nll(tuned, text) < nll(alone, text) < nll(model, text)
@@ -56,7 +56,7 @@ def test_parts_that_do_not_help_are_dropped(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_window_of_reading_changes_nothing() -> None:
     model, text = Bigram.random(V), bursts(4)
-    first, second = (tune_cache(model, text, window=window).cache.weights for window in (256, 7))
+    first, second = (tune_cache(model, text, 3, window=window).cache.weights for window in (256, 7))
     assert first == pytest.approx(second)
 
 
@@ -64,7 +64,7 @@ def test_hidden_vectors_are_cached_of_a_neural_model() -> None:
     config = RUNGS["rnn"].config.parse({"vocab_size": V, "embed_dim": 6, "hidden_size": 6, "n_layers": 1})
     model = TorchLanguageModel(build_model(RUNGS["rnn"], config, seed=1), start_id=3)
     text = bursts(5)
-    tuned = tune_cache(model, text)
+    tuned = tune_cache(model, text, 3)
     assert isinstance(tuned.cache, HiddenCache)
     assert 1 <= len(tuned.cache.thetas) <= len(caching.SHARPNESS)
     assert nll(tuned, text) < nll(model, text)

@@ -62,7 +62,9 @@ def test_buckets_go_by_the_last_token_of_the_tuning_text() -> None:
     group = members()
     found = mixture_of(evaluate_together(group, TEST, interpolate=True, tune=VALID, n_buckets=3))
     counts = np.bincount(encode_to_disk(VALID, WORDS).view().read(0, 9), minlength=WORDS.vocab_size)
-    model = Interpolated([member.model for member in group], found.weights, LastTokenBuckets.by_count(counts, 3))
+    model = Interpolated(
+        [member.model for member in group], found.weights, LastTokenBuckets.by_count(counts, 3, WORDS.eos_id)
+    )
     assert found.weights.shape == (3, 2)
     assert found.evaluation.nll_nats == pytest.approx(evaluate(model, WORDS, TEST).nll_nats)
 

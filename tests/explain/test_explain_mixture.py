@@ -51,7 +51,7 @@ def test_interpolated_models_share_the_probability(tokenizer: Tokenizer) -> None
 
 
 def test_buckets_choose_the_weights(tokenizer: Tokenizer) -> None:
-    buckets = LastTokenBuckets(np.arange(tokenizer.vocab_size) % 2)
+    buckets = LastTokenBuckets(np.arange(tokenizer.vocab_size) % 2, tokenizer.eos_id)
     models = [neural_model(tokenizer, "rnn", seed) for seed in (1, 2)]
     mixed = Interpolated(models, [[0.9, 0.1], [0.2, 0.8]], buckets)
     found = explain_model(mixed, tokenizer, TEXT)

@@ -41,7 +41,7 @@ def neural_model(tokenizer: Tokenizer, family: str, seed: int = 7, **options: An
     sizes = {"vocab_size": tokenizer.vocab_size, "embed_dim": 5, "hidden_size": 7, **options}
     config = find_rung(family).config.parse(sizes)
     assert isinstance(config, NeuralConfig)
-    return NumPyLanguageModel(config, random_weights(config, seed))
+    return NumPyLanguageModel(config, random_weights(config, seed), tokenizer.eos_id)
 
 
 def ngram_run(folder: Path, kind: str = "word", **options: Any) -> malmoi.Run:

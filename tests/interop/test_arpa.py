@@ -72,7 +72,7 @@ def random_sentences(words: Sequence[str], n: int = 50, seed: int = 1) -> list[l
 def scores(tables: NGramTables, tokens: list[str], sentence: Sequence[str]) -> list[float]:
     """ln P of each word and of the end, by the model."""
     ids = {token: token_id for token_id, token in enumerate(tokens)}
-    model = NGramModel(tables, n_threads=1)
+    model = NGramModel(tables, 2, 3, n_threads=1)
     token_ids = np.array([[ids.get(word, 1) for word in sentence] + [3]])
     return [float(value) for value in model.score(token_ids, model.start())[0][0]]
 

@@ -96,7 +96,7 @@ def test_kenlm_adds_what_pruning_left_out_as_we_do(tmp_path: Path) -> None:
     tables, tokens = tables_from_arpa(read_arpa(pruned), note=notes.append)
     assert len(kept) == len(lines) - 2
     assert notes[0].endswith("changes no answer: 2")
-    theirs, ours = kenlm.Model(str(pruned)), NGramModel(tables, n_threads=1)
+    theirs, ours = kenlm.Model(str(pruned)), NGramModel(tables, 2, 3, n_threads=1)
     for line in LINES:
         ids = [int(token_id) for token_id in run.tokenizer.encode(line)]
         got = kenlm_scores(theirs, [tokens[token_id] for token_id in ids])
@@ -144,7 +144,11 @@ def test_kenlm_scores_the_rewritten_file_as_the_original(
 ) -> None:
     path, model, tables, tokens = reference
     write_arpa(tmp_path / "again.arpa", tables, tokens)
-    original, rewritten, ours = kenlm.Model(str(path)), kenlm.Model(str(tmp_path / "again.arpa")), NGramModel(tables)
+    original, rewritten, ours = (
+        kenlm.Model(str(path)),
+        kenlm.Model(str(tmp_path / "again.arpa")),
+        NGramModel(tables, 2, 3),
+    )
     ids = {token: token_id for token_id, token in enumerate(tokens)}
     chance = random.Random(0)
     longest = model.levels[-1]

@@ -71,7 +71,7 @@ def test_each_bucket_has_its_own_weights() -> None:
     first, second = UniformModel(V), MODEL
     table = np.array([0, 0, 0, 2, 1, 1, 1])
     weights = np.array([[1.0, 0.0], [0.5, 0.5], [0.25, 0.75]])
-    model = Interpolated([first, second], weights, LastTokenBuckets(table))
+    model = Interpolated([first, second], weights, LastTokenBuckets(table, EOS))
     token_ids = np.array([[4, 1, 3], [6, 6, 0]])
     before = np.array([[3, 4, 1], [3, 6, 6]])  # text begins after the end of a line
     expected = [
@@ -101,7 +101,7 @@ def test_buckets_by_matched_order_and_their_product_with_others() -> None:
     states, last, ids = [counted.start(), counted.start()], np.array([4]), np.array([[5, 6]])
     assert matched.of(last, states).tolist() == [2]
     assert matched.along(ids, last, states).tolist() == [[2, 2]]
-    crossed = CrossedBuckets(LastTokenBuckets(np.arange(V)), matched)
+    crossed = CrossedBuckets(LastTokenBuckets(np.arange(V), EOS), matched)
     assert crossed.n_buckets == 3 * V
     assert crossed.of(last, states).tolist() == [3 * 4 + 2]
     assert crossed.along(ids, last, states).tolist() == [[3 * 4 + 2, 3 * 5 + 2]]
@@ -113,13 +113,13 @@ def test_buckets_by_matched_order_and_their_product_with_others() -> None:
 
 # Counts 10 5 5 0: rising 0 | 5 5 | 10. Rarer tokens of ids 3, 1, 2, 0: 0, 0, 5, 10 of 20, so with 4 buckets 0, 0, 1, 2.
 def test_buckets_by_count_hold_equal_shares() -> None:
-    assert LastTokenBuckets.by_count([10, 5, 5, 0], 4).table.tolist() == [2, 0, 1, 0]
-    assert LastTokenBuckets.by_count([10, 5, 5, 0], 1).n_buckets == 1
-    assert LastTokenBuckets.by_count([0, 0], 5).table.tolist() == [0, 0]
+    assert LastTokenBuckets.by_count([10, 5, 5, 0], 4, EOS).table.tolist() == [2, 0, 1, 0]
+    assert LastTokenBuckets.by_count([10, 5, 5, 0], 1, EOS).n_buckets == 1
+    assert LastTokenBuckets.by_count([0, 0], 5, 1).table.tolist() == [0, 0]
     with pytest.raises(ConfigError, match=r"buckets=0 cannot be used.*at least 1"):
-        LastTokenBuckets.by_count([1, 2], 0)
+        LastTokenBuckets.by_count([1, 2], 0, 1)
     with pytest.raises(ConfigError, match=r"shape \(0,\).*by_count"):
-        LastTokenBuckets([])
+        LastTokenBuckets([], EOS)
 
 
 def test_a_mixture_restarts_at_line_ends_if_all_its_models_do() -> None:
@@ -137,7 +137,7 @@ def test_mixtures_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"weights have shape \(3,\)\. 2 of them.*leave them out"):
         Interpolated([MODEL, MODEL], [1, 0, 0])
     with pytest.raises(ConfigError, match=r"shape \(3, 2\)\..*or 7 rows of them, one for each bucket"):
-        Interpolated([MODEL, MODEL], np.full((3, 2), 0.5), LastTokenBuckets(np.arange(V)))
+        Interpolated([MODEL, MODEL], np.full((3, 2), 0.5), LastTokenBuckets(np.arange(V), EOS))
     with pytest.raises(ConfigError, match=r"weights 0\.5, 0\.6 cannot be used: they sum to 1\.1.*divide each"):
         Interpolated([MODEL, MODEL], [0.5, 0.6])
     with pytest.raises(ConfigError, match=r"weights 1\.5, -0\.5 cannot be used"):
@@ -220,7 +220,7 @@ def test_weights_of_what_was_not_found_go_to_the_others() -> None:
 
 def test_buckets_of_a_cache_go_by_the_last_token() -> None:
     weights = np.tile([[0.5, 0.5], [0.9, 0.1]], (2, 1))  # two levels, two buckets
-    cache = CountCache([Lookback(1)], weights, buckets=LastTokenBuckets([0, 0, 0, 0, 0, 0, 1]))
+    cache = CountCache([Lookback(1)], weights, buckets=LastTokenBuckets([0, 0, 0, 0, 0, 0, 1], EOS))
     model = Cached(MODEL, cache)
     scores, state = model.score(np.array([[5, 6, 5]]), model.start())
     probs = np.exp(MODEL.log_probs)

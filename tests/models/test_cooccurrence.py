@@ -27,9 +27,11 @@ from malmoi.models.cooccurrence import (
     randomised_svd,
 )
 from malmoi.store import open_store
+from malmoi.text.vocabulary import SpecialIds
 
 V = 11
 UNK, EOS = 1, 3
+SPECIAL_IDS = SpecialIds(0, 1, 2, 3)
 
 
 def by_double_loop(ids: list[int], asked: PairSettings, words: list[int]) -> dict[tuple[int, int], Fraction]:
@@ -77,9 +79,9 @@ def test_counts_are_those_of_a_double_loop(ids: list[int], asked: PairSettings, 
     expected = by_double_loop(ids, asked, words)
     if len(words) < 2 or not expected:
         with pytest.raises(DataError):
-            count_pairs(Ids(ids), V, asked)
+            count_pairs(Ids(ids), V, asked, special_ids=SPECIAL_IDS)
         return
-    got = count_pairs(Ids(ids), V, asked, n_threads=n_threads)
+    got = count_pairs(Ids(ids), V, asked, n_threads=n_threads, special_ids=SPECIAL_IDS)
     assert got.token_ids.tolist() == words
     assert got.frequencies.tolist() == [ids.count(word) for word in words]
     matrix = np.zeros((len(words), len(words)))
@@ -99,12 +101,19 @@ def random_text(length: int = 5000, vocab_size: int = 400) -> list[int]:
 
 def test_threads_memory_blocks_and_files_change_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids, asked = Ids(random_text()), PairSettings(window=6, weighting="harmonic", n_words=300)
-    one = count_pairs(ids, 400, asked, n_threads=1)
+    one = count_pairs(ids, 400, asked, n_threads=1, special_ids=SPECIAL_IDS)
     monkeypatch.setattr(counting, "READ_AT_ONCE", 77)
     places: list[tuple[int, int]] = []
     with open_store(True, tmp_path) as store:
         other = count_pairs(
-            ids, 400, asked, n_threads=4, memory=100_000, store=store, progress=lambda *now: places.append(now)
+            ids,
+            400,
+            asked,
+            n_threads=4,
+            memory=100_000,
+            store=store,
+            progress=lambda *now: places.append(now),
+            special_ids=SPECIAL_IDS,
         )
         for name in ("data", "indices", "indptr"):
             assert_array_equal(getattr(other.counts, name), getattr(one.counts, name))
@@ -117,7 +126,7 @@ def test_rows_that_are_read_out_in_order_are_those_that_are_sorted(monkeypatch: 
     """A vocabulary wide enough that rare words take the sorted way and frequent ones the other."""
     ids = random_text(3000)
     asked = PairSettings(window=2, n_words=400)
-    got = count_pairs(Ids(ids), 400, asked)
+    got = count_pairs(Ids(ids), 400, asked, special_ids=SPECIAL_IDS)
     lengths = np.diff(got.counts.indptr) * counting.DENSE
     assert (lengths > len(got.token_ids)).any()
     assert (lengths < len(got.token_ids)).any()
@@ -135,7 +144,9 @@ def test_harmonic_weights_of_wide_windows_are_rounded_a_little(window: int, most
 
 
 def test_unknown_words_keep_their_place_and_line_ends_are_not_crossed() -> None:
-    got = count_pairs(Ids([5, UNK, 6, EOS, 5, 6, EOS, 6, 4]), V, PairSettings(window=1, n_words=3))
+    got = count_pairs(
+        Ids([5, UNK, 6, EOS, 5, 6, EOS, 6, 4]), V, PairSettings(window=1, n_words=3), special_ids=SPECIAL_IDS
+    )
     assert got.token_ids.tolist() == [6, 5, 4]
     assert got.counts.toarray().tolist() == [[0, 1, 1], [1, 0, 0], [1, 0, 0]]
 
@@ -166,12 +177,12 @@ def test_a_wrong_setting_is_named(values: dict[str, Any], message: str) -> None:
 )
 def test_a_text_without_pairs_is_named(ids: list[int], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        count_pairs(Ids(ids), V, PairSettings(window=3))
+        count_pairs(Ids(ids), V, PairSettings(window=3), special_ids=SPECIAL_IDS)
 
 
 def test_memory_that_holds_no_row_is_named() -> None:
     with pytest.raises(TrainingError, match="memory=900 bytes do not hold .* 2 threads, which take .*n_words below 4"):
-        count_pairs(Ids([4, 5, 6, 7] * 100), V, memory=900, n_threads=2)
+        count_pairs(Ids([4, 5, 6, 7] * 100), V, memory=900, n_threads=2, special_ids=SPECIAL_IDS)
 
 
 def small_counts(seed: int = 0) -> csr_matrix:

@@ -40,7 +40,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def small(**options: Any) -> NNLM:
     config = {"vocab_size": V, "embed_dim": E, "hidden_size": H, "context_size": C, **options}
-    model = build_model(find_rung("nnlm"), NNLMConfig.parse(config), seed=1)
+    model = build_model(find_rung("nnlm"), NNLMConfig.parse(config), seed=1, start_id=EOS)
     assert isinstance(model, NNLM)
     for parameter in model.parameters():  # far from linear, so that a mistake cannot hide
         parameter.data *= 4
@@ -182,6 +182,10 @@ def test_it_sees_the_last_tokens_and_none_before() -> None:
 def test_it_carries_the_last_ids_and_starts_with_line_ends() -> None:
     model = small()
     assert model.initial_state(2)[0][0].tolist() == [[EOS] * C] * 2
+    with pytest.raises(
+        ConfigError, match=r"start_id=None: .*which token stands before a text.*start_id=tokenizer\.eos_id"
+    ):
+        NNLM(model.config).initial_state(1)
     _, state = model(torch.tensor([[8, 9]]))
     assert state[0][0].tolist() == [[EOS, 8, 9]]
     _, state = model(torch.tensor([[5, 6, 7, 4]]), state)
@@ -189,6 +193,8 @@ def test_it_carries_the_last_ids_and_starts_with_line_ends() -> None:
     assert state[0][0].dtype == torch.int64
     served = TorchLanguageModel(model, start_id=EOS).start(4)
     assert served.select([3, 0]).carried[0][0].tolist() == [[EOS] * C] * 2
+    model.start_id = 5
+    assert model.initial_state(1)[0][0].tolist() == [[5] * C]
 
 
 @pytest.mark.parametrize("where", ["embedding", "input", "hidden", "output"])

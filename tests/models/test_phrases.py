@@ -18,8 +18,10 @@ from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.models import phrases as phrases_module
 from malmoi.models.phrases import MOST_PASSES, Joined, Phrases, PhraseSettings, find_phrases
 from malmoi.store import Store, TokenStream, open_store
+from malmoi.text.vocabulary import SpecialIds
 
 V, UNK, EOS = 11, 1, 3
+SPECIAL_IDS = SpecialIds(0, 1, 2, 3)
 Unit = tuple[int, ...]  # the ids of the words in it
 
 
@@ -82,7 +84,7 @@ def test_pairs_scores_and_text_are_those_of_a_plain_program(
     text = Ids(ids)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(phrases_module, "READ_AT_ONCE", block)
-        found = find_phrases(text, text.counts(V), asked, memory=memory)
+        found = find_phrases(text, text.counts(V), asked, memory=memory, special_ids=SPECIAL_IDS)
         joined = found.join(text, Store())
         counts = found.counts_after(text)
     wanted, wanted_text = slow_phrases(ids, asked)
@@ -101,11 +103,18 @@ def test_pairs_scores_and_text_are_those_of_a_plain_program(
 def test_a_score_worked_by_hand() -> None:
     #      new york has new shops; york is new: 4 5 | 6 4 | 4 5 | 4 5 4 and unk, ten words in all
     text = Ids([4, 5, EOS, 6, 4, EOS, 4, 5, UNK, EOS, 4, 5, EOS, 4, EOS])
-    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0))
+    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0), special_ids=SPECIAL_IDS)
     assert found.pairs.tolist() == [[4, 5]]
     assert found.scores.tolist() == [(3 - 1) * 10 / (5 * 3)]
-    assert find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=20 / 15)).pairs.tolist() == []
-    mutual = find_phrases(text, text.counts(V), PhraseSettings(min_count=3, threshold=0.5, scoring="npmi"))
+    assert (
+        find_phrases(
+            text, text.counts(V), PhraseSettings(min_count=1, threshold=20 / 15), special_ids=SPECIAL_IDS
+        ).pairs.tolist()
+        == []
+    )
+    mutual = find_phrases(
+        text, text.counts(V), PhraseSettings(min_count=3, threshold=0.5, scoring="npmi"), special_ids=SPECIAL_IDS
+    )
     assert mutual.scores == pytest.approx([math.log(0.3 / (0.5 * 0.3)) / -math.log(0.3)])
     assert found.join(text, Store()).ids.tolist() == [11, 3, 6, 4, 3, 11, 1, 3, 11, 3, 4, 3]
     assert found.counts_after(text).tolist() == [0, 1, 0, 5, 2, 0, 1, 0, 0, 0, 0, 3]
@@ -115,7 +124,7 @@ def test_passes_make_longer_phrases_and_names() -> None:
     line = [4, 5, 6, 7, EOS]  # the new york times
     text = Ids(line * 9 + [5, EOS, 6, EOS, 8, EOS] * 9)
     asked = PhraseSettings(min_count=2, threshold=1.0, passes=3)
-    found = find_phrases(text, text.counts(V), asked)
+    found = find_phrases(text, text.counts(V), asked, special_ids=SPECIAL_IDS)
     assert found.pass_ends == (3, 4)  # the third pass finds nothing more
     words = ["", "<unk>", "", "", "the", "new", "york", "times", "a", "b", "c"]
     names = found.names(words)
@@ -131,13 +140,13 @@ def test_passes_make_longer_phrases_and_names() -> None:
 
 def test_the_more_frequent_pair_comes_first() -> None:
     text = Ids([4, 5, EOS] * 3 + [6, 7, EOS] * 5 + [8, EOS] * 20)
-    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0))
+    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0), special_ids=SPECIAL_IDS)
     assert found.pairs.tolist() == [[6, 7], [4, 5]]
 
 
 def test_joined_text_may_lie_in_files(tmp_path: Path) -> None:
     text = Ids([4, 5, EOS] * 50 + [6, EOS] * 100)
-    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0))
+    found = find_phrases(text, text.counts(V), PhraseSettings(min_count=1, threshold=1.0), special_ids=SPECIAL_IDS)
     in_memory = found.join(text, Store())
     with open_store(True, tmp_path) as store:
         joined, again = found.join(text, store), found.join(Ids([6, EOS]), store)
@@ -171,10 +180,10 @@ def test_settings_that_cannot_be_met_are_refused() -> None:
 def test_counts_and_ids_of_another_text_are_refused() -> None:
     text = Ids([4, 5, EOS] * 9)
     with pytest.raises(DataError, match=r"The counts \(11 ids\) are not those of the text"):
-        find_phrases(text, text.counts(V) // 2, PhraseSettings(min_count=1, threshold=1.0))
+        find_phrases(text, text.counts(V) // 2, PhraseSettings(min_count=1, threshold=1.0), special_ids=SPECIAL_IDS)
     for token_id in (V, -1):
         with pytest.raises(DataError, match=f"the token id {token_id}, and the vocabulary 11 ids"):
-            find_phrases(Ids([token_id]), text.counts(V))
+            find_phrases(Ids([token_id]), text.counts(V), special_ids=SPECIAL_IDS)
 
 
 FOUND = Phrases(V, np.array([[4, 5], [6, 7], [11, 6]]), np.array([2.5, 1.0, 3.0]), (2, 3))
@@ -194,7 +203,7 @@ def test_the_file_gives_the_phrases_back() -> None:
     [
         ({"pairs": [[4, 5], [6, 7], [13, 6]]}, "pair 2 is made of ids that no earlier pass has"),
         ({"pairs": [[4, 5], [11, 7], [11, 6]]}, "pair 1 is made of ids"),
-        ({"pairs": [[4, 3], [6, 7], [11, 6]]}, "pair 0 is made of ids"),
+        ({"pairs": [[4, -1], [6, 7], [11, 6]]}, "pair 0 is made of ids"),
         ({"pairs": [[4, 5], [4, 5], [11, 6]]}, "a pair is there twice"),
         ({"pairs": [[4, 5], [6, 7], [11]]}, "pair 2 is no pair"),
         ({"pairs": [[4, 5], [6, 7.0], [11, 6]]}, "pair 1 is made of ids"),

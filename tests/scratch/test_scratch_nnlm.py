@@ -34,7 +34,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 def build(kind: str, dtype: Any = np.float64) -> NNLM:
     options = {"hidden_size": H, "context_size": C, **KINDS[kind]}
     tie = options.pop("tie", True)
-    network = NNLM(V, D, **options, tie_weights=tie, rng=np.random.default_rng(1), dtype=dtype)
+    network = NNLM(V, D, **options, tie_weights=tie, start_id=3, rng=np.random.default_rng(1), dtype=dtype)
     network.embedding.params[0][...] = np.random.default_rng(2).normal(0, 1, (V, D))
     return network
 
@@ -65,7 +65,7 @@ def test_gradients_pass_the_numerical_check(kind: str) -> None:
 
 @each_kind
 def test_loss_and_gradients_agree_with_the_torch_rung_on_copied_weights(kind: str) -> None:
-    theirs = build_model(find_rung("nnlm"), config_of(kind)).double()
+    theirs = build_model(find_rung("nnlm"), config_of(kind), start_id=3).double()
     parameters = dict(theirs.named_parameters())
     network = build(kind)
     network.load_arrays({name: parameter.detach().numpy() for name, parameter in parameters.items()})
@@ -108,23 +108,23 @@ def test_only_the_last_tokens_are_looked_at() -> None:
 
 
 def test_it_learns_generates_and_is_stored(tmp_path: Path) -> None:
-    network = NNLM(V, D, H, C, rng=np.random.default_rng(0))
+    network = NNLM(V, D, H, C, start_id=3, rng=np.random.default_rng(0))
     text = np.tile(np.array([4, 5, 6, 4, 7, 3]), 30)
     RnnlmTrainer(network, SGD(1.0)).fit(text[:-1], text[1:], max_epoch=15, batch_size=4, time_size=9, max_grad=1.0)
     assert eval_perplexity(network, text) < 1.2
     assert network.generate([4, 7, 3], (), 6, temperature=0) == [4, 7, 3, 4, 5, 6, 4, 7, 3]
     network.save(tmp_path / "model.safetensors")
-    other = NNLM(V, D, H, C, rng=np.random.default_rng(5))
+    other = NNLM(V, D, H, C, start_id=3, rng=np.random.default_rng(5))
     other.load(tmp_path / "model.safetensors")
     assert all((a == b).all() for a, b in zip(network.params, other.params, strict=True))
     with pytest.raises(RunError, match=r"layers.0.weight: .* shape \(7, 15\), this network's \(7, 20\)"):
-        NNLM(V, D, H, 4, rng=np.random.default_rng(5)).load(tmp_path / "model.safetensors")
+        NNLM(V, D, H, 4, start_id=3, rng=np.random.default_rng(5)).load(tmp_path / "model.safetensors")
 
 
 def test_sizes_that_cannot_be_and_batches_that_change_are_refused() -> None:
     for name in ("hidden_size", "context_size", "n_layers"):
         with pytest.raises(ConfigError, match=f"{name}=0"):
-            NNLM(V, D, **{name: 0}, rng=np.random.default_rng(0))
+            NNLM(V, D, **{name: 0}, start_id=3, rng=np.random.default_rng(0))
     network = build("tied")
     network.predict(ids_of(1, N, T))
     with pytest.raises(ConfigError, match=r"carried window has 2 rows, but the batch has 1 .*reset_state"):

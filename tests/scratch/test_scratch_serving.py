@@ -51,7 +51,7 @@ def weights(
 ) -> tuple[NeuralConfig, Any, Any]:
     """The options of a small model, its PyTorch module with large weights, and those by name."""
     config = RUNGS[family].config.parse({"vocab_size": V, "embed_dim": E, "hidden_size": H, **options})
-    network = build_model(RUNGS[family], config, seed=seed).to(getattr(torch, dtype))
+    network = build_model(RUNGS[family], config, seed=seed, start_id=3).to(getattr(torch, dtype))
     for parameter in network.parameters():  # far from uniform, so that a mistake cannot hide
         parameter.data *= 4
     assert isinstance(config, NeuralConfig)
@@ -82,7 +82,7 @@ def test_numpy_agrees_with_pytorch_in_float64(family: str, options: dict[str, An
 def test_float32_stays_float32_and_close(family: str, options: dict[str, Any]) -> None:
     config, network, arrays = weights(family, options, "float32")
     ids = np.random.default_rng(1).integers(V, size=(2, 30))
-    theirs, ours = TorchLanguageModel(network, start_id=3), NumPyLanguageModel(config, arrays)
+    theirs, ours = TorchLanguageModel(network, start_id=3), NumPyLanguageModel(config, arrays, 3)
     want, got = theirs.distributions(ids, theirs.start(2))[0], ours.distributions(ids, ours.start(2))[0]
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
@@ -92,7 +92,7 @@ def test_float32_stays_float32_and_close(family: str, options: dict[str, Any]) -
 def test_a_run_s_weights_go_to_a_network_and_back_bit_for_bit(family: str, options: dict[str, Any]) -> None:
     config, _, arrays = weights(family, options, "float32")
     assert {name: array.shape for name, array in arrays.items()} == config.weight_shapes()
-    network = network_of(config, arrays)
+    network = network_of(config, arrays, 3)
     back = network.arrays()
     assert back.keys() == arrays.keys()
     assert all(np.array_equal(back[name], arrays[name]) and back[name].dtype == np.float32 for name in arrays)
@@ -100,7 +100,7 @@ def test_a_run_s_weights_go_to_a_network_and_back_bit_for_bit(family: str, optio
     assert found_family == family
     assert found.weight_shapes() == config.weight_shapes()
     ids = np.random.default_rng(5).integers(V, size=(2, 6))
-    model = NumPyLanguageModel(config, arrays)
+    model = NumPyLanguageModel(config, arrays, 3)
     assert model.weights.keys() == arrays.keys()
     assert all(np.array_equal(model.weights[name], arrays[name]) for name in arrays)
     scores = network.predict(ids)
@@ -184,14 +184,14 @@ class UnknownConfig(LayeredConfig):
 def test_what_cannot_be_served_is_refused() -> None:
     config, _, arrays = weights("gru", {})
     with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy. Known are: rnn, lstm, gru, nnlm"):
-        NumPyLanguageModel(UnknownConfig(vocab_size=V), arrays)
+        NumPyLanguageModel(UnknownConfig(vocab_size=V), arrays, 3)
     with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy"):
-        network_of(UnknownConfig(vocab_size=V), arrays)
+        network_of(UnknownConfig(vocab_size=V), arrays, 3)
     with pytest.raises(ConfigError, match=r"output.bias holds int64 numbers. Floating-point weights were expected"):
-        NumPyLanguageModel(config, {**arrays, "output.bias": np.zeros(V, np.int64)})
+        NumPyLanguageModel(config, {**arrays, "output.bias": np.zeros(V, np.int64)}, 3)
     with pytest.raises(RunError, match=r"output.bias: the stored weights have shape \(2,\), this network's \(23,\)"):
-        network_of(config, {**arrays, "output.bias": np.zeros(2)})
-    model = NumPyLanguageModel(config, arrays)
+        network_of(config, {**arrays, "output.bias": np.zeros(2)}, 3)
+    model = NumPyLanguageModel(config, arrays, 3)
     for ids in ([[1, V]], [[-1, 2]]):
         with pytest.raises(DataError, match=r"expected ids from 0 to 22"):
             model.score(np.array(ids), model.start())
@@ -199,7 +199,7 @@ def test_what_cannot_be_served_is_refused() -> None:
 
 def test_half_precision_is_computed_in_float32() -> None:
     config, _, arrays = weights("rnn", {})
-    model = NumPyLanguageModel(config, {name: array.astype(np.float16) for name, array in arrays.items()})
+    model = NumPyLanguageModel(config, {name: array.astype(np.float16) for name, array in arrays.items()}, 3)
     assert model.step(np.array([[5]]), model.start())[0].dtype == np.float32
 
 
@@ -209,8 +209,8 @@ def test_damaged_and_huge_weights_give_one_message_and_no_warning(family: str, o
     tokenizer = train_tokenizer("char", ["가나"])
     config = config.model_copy(update={"vocab_size": tokenizer.vocab_size})
     arrays = {name: np.ones(shape, np.float32) for name, shape in config.weight_shapes().items()}
-    huge = NumPyLanguageModel(config, {name: 1e30 * array for name, array in arrays.items()})
-    damaged = NumPyLanguageModel(config, {name: np.nan * array for name, array in arrays.items()})
+    huge = NumPyLanguageModel(config, {name: 1e30 * array for name, array in arrays.items()}, 3)
+    damaged = NumPyLanguageModel(config, {name: np.nan * array for name, array in arrays.items()}, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         huge.score(np.array([[4, 5]]), huge.start())
@@ -220,7 +220,7 @@ def test_damaged_and_huge_weights_give_one_message_and_no_warning(family: str, o
 
 def test_blocks_of_logits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config, _, arrays = weights("lstm", {})
-    model = NumPyLanguageModel(config, arrays)
+    model = NumPyLanguageModel(config, arrays, 3)
     ids = np.random.default_rng(0).integers(V, size=(3, 11))
     whole = model.score(ids, model.start(3))[0]
     monkeypatch.setattr(serving, "BLOCK_ELEMENTS", 4 * V)
@@ -237,7 +237,7 @@ def test_a_matrix_is_turned_in_strips() -> None:
 def test_dropouts_of_the_options_reach_the_network() -> None:
     config = GRUConfig(vocab_size=V, embed_dim=E, hidden_size=H, dropout_hidden=0.4)
     arrays = {name: np.zeros(shape, np.float32) for name, shape in config.weight_shapes().items()}
-    network = network_of(config, arrays, np.random.default_rng(1))
+    network = network_of(config, arrays, 3, np.random.default_rng(1))
     assert isinstance(network, RecurrentNetwork)
     assert {dropout.rate for dropout in network.dropouts} == {0.4}
-    assert NNLMConfig in {type(config_of(network_of(*pair))[1]) for pair in [weights("nnlm", {})[::2]]}
+    assert NNLMConfig in {type(config_of(network_of(*pair, 3))[1]) for pair in [weights("nnlm", {})[::2]]}

@@ -1,5 +1,6 @@
 """Special tokens behind the vocabulary: a rung that needs more than the four adds them, and no other id moves."""
 
+import ast
 import json
 import unicodedata
 from functools import cache
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import malmoi
 from malmoi.errors import ConfigError, RunError
 from malmoi.text.tokenizers import KINDS, Tokenizer, train_tokenizer
 from malmoi.text.vocabulary import SpecialIds
@@ -170,3 +172,40 @@ def test_a_changed_file_is_refused(change, problem: str, tmp_path: Path) -> None
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(RunError, match=f"damaged or not ours: .*{problem}"):
         Tokenizer.load(tmp_path)
+
+
+# Who uses a tokenizer
+
+
+SOURCE = Path(malmoi.__file__).parent
+ORDER = {"PAD", "UNK", "BOS", "EOS", "SPECIALS", "FIRST_BYTE"}  # what malmoi.text.vocabulary knows of ids
+ABOVE = [path for path in sorted(SOURCE.rglob("*.py")) if "text" not in path.relative_to(SOURCE).parts[:1]]
+
+
+def test_ids_come_from_the_tokenizer_and_from_no_constant() -> None:
+    """Tokenizers of other makers have their special tokens elsewhere."""
+    found = []
+    for path in ABOVE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "malmoi.text.vocabulary":
+                found += [f"{path.name}: {name.name}" for name in node.names if name.name in ORDER]
+            elif isinstance(node, ast.Attribute) and node.attr in ORDER:
+                found.append(f"{path.name}: .{node.attr}")
+    assert found == []
+    assert len(ABOVE) > 100
+
+
+def test_no_id_of_a_special_token_has_a_number_by_default() -> None:
+    found = []
+    for path in (path for path in ABOVE if path.parent.name != "scratch"):  # whose tasks have vocabularies of their own
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.arguments):
+                given = [*node.posonlyargs, *node.args][::-1], node.defaults[::-1]
+                for argument, default in [
+                    *zip(*given, strict=False),
+                    *zip(node.kwonlyargs, node.kw_defaults, strict=True),
+                ]:
+                    is_number = isinstance(default, ast.Constant) and isinstance(default.value, int)
+                    if is_number and argument.arg.endswith("_id"):
+                        found.append(f"{path.name}: {argument.arg}={ast.unparse(default)}")
+    assert found == []

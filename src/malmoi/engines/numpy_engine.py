@@ -33,7 +33,6 @@ from malmoi.models.options.base import NeuralConfig
 from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
 from malmoi.scratch.checks import check_ids
-from malmoi.text.vocabulary import EOS
 
 BLOCK_ELEMENTS = 1 << 22  # logits held at a time: 16 MB in float32
 STRIP = 128  # rows turned into columns at a time
@@ -78,7 +77,7 @@ class NumPyLanguageModel(VectorLanguageModel):
         ConfigError: If this family cannot be served here, or the weights are no floating-point numbers.
     """
 
-    def __init__(self, config: NeuralConfig, arrays: Mapping[str, Array], start_id: int = EOS) -> None:
+    def __init__(self, config: NeuralConfig, arrays: Mapping[str, Array], start_id: int) -> None:
         self.config, self.vocab_size, self.start_id = config, config.vocab_size, start_id
         self.weights = {
             name: array if array.ndim == 1 or name == "embedding.weight" else transposed(array).T
@@ -86,7 +85,7 @@ class NumPyLanguageModel(VectorLanguageModel):
         }
         self._network: _Network
         if isinstance(config, NNLMConfig):
-            self._network = _Window(config, self.weights)
+            self._network = _Window(config, self.weights, start_id)
         elif isinstance(config, RecurrentConfig):
             self._network = _Stack(config, self.weights)
         else:
@@ -283,7 +282,8 @@ class _GRU(_Recurrence):
 class _Window(_Network):
     """Bengio's network: the last C tokens side by side. What it carries is those tokens."""
 
-    def __init__(self, config: NNLMConfig, arrays: Mapping[str, Array]) -> None:
+    def __init__(self, config: NNLMConfig, arrays: Mapping[str, Array], start_id: int) -> None:
+        self._start_id = start_id
         self._context_size, self._joins_window = config.context_size, config.direct and not config.tie_embeddings
         self._embedding = arrays["embedding.weight"]
         self._layers = [
@@ -293,7 +293,7 @@ class _Window(_Network):
         self._direct = arrays["direct.weight"].T if "direct.weight" in arrays else None  # (C E, E)
 
     def start(self, batch_size: int) -> Carried:
-        return ((np.full((batch_size, self._context_size), EOS, dtype=np.int64),),)
+        return ((np.full((batch_size, self._context_size), self._start_id, dtype=np.int64),),)
 
     def read(
         self, token_ids: Integer[np.ndarray, "time batch"], carried: Carried

@@ -192,6 +192,8 @@ def context_of(models: Sequence[LanguageModel]) -> int | None:
 class VectorLanguageModel(LanguageModel):
     """A model whose last step is one softmax layer: every token is predicted from a vector, which can be looked at."""
 
+    start_id: int  # the token that stands before the first one: the end of a line
+
     @abstractmethod
     def predictors(self, token_ids: TokenIds, state: State) -> tuple[Float[np.ndarray, "batch time width"], State]:
         """The vector that each of the tokens is predicted from, and the state after all of them."""

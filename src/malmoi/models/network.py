@@ -23,6 +23,9 @@ class NextTokenNetwork(nn.Module):
     """
 
     config: NeuralConfig
+    start_id: int | None = (
+        None  # the token that stands before a text, for networks that look back at it: `build_model` sets it
+    )
     compute_dtype: torch.dtype | None
     embedding: nn.Embedding
     output: nn.Linear  # its weight is that of `embedding` where the config ties them

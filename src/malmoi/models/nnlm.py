@@ -20,10 +20,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from malmoi.errors import ConfigError
 from malmoi.layers.noise import Noise
 from malmoi.models.network import NetworkState, NextTokenNetwork
 from malmoi.models.options.nnlm import NNLMConfig
-from malmoi.text.vocabulary import EOS
 
 
 class NNLM(NextTokenNetwork):
@@ -50,9 +50,18 @@ class NNLM(NextTokenNetwork):
             self.output.weight = self.embedding.weight
 
     def initial_state(self, batch_size: int) -> NetworkState:
-        """The last C tokens, one tensor (B, C): at the start all of them are line ends."""
+        """The last C tokens, one tensor (B, C): at the start all of them are line ends.
+
+        Raises:
+            ConfigError: If nobody has said which token that is.
+        """
+        if self.start_id is None:
+            raise ConfigError(
+                "start_id=None: the network does not know which token stands before a text. The id that ends a line was "
+                "expected: build_model(..., start_id=tokenizer.eos_id)."
+            )
         size = (batch_size, self.config.context_size)
-        return [(torch.full(size, EOS, dtype=torch.int64, device=self.embedding.weight.device),)]
+        return [(torch.full(size, self.start_id, dtype=torch.int64, device=self.embedding.weight.device),)]
 
     def hidden(
         self, token_ids: Int[Tensor, "batch time"], state: NetworkState | None = None, noise: Noise | None = None

@@ -5,7 +5,7 @@ import numpy as np
 from malmoi.jit import compiled
 
 HALF = np.uint64(32)
-EMPTY = np.uint64(0)  # no pair of words has this key: both would be padding
+EMPTY = np.uint64(2**64 - 1)  # no pair has this key: ids are below 2**32 - 1
 
 
 @compiled()

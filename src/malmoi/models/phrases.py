@@ -32,7 +32,7 @@ from malmoi.models.ngram.counting import READ_AT_ONCE
 from malmoi.models.phrase_loops import EMPTY, HALF, fill, gather, join, keep_frequent
 from malmoi.settings import Settings
 from malmoi.store import Store, TokenStream
-from malmoi.text.vocabulary import SPECIALS, UNK
+from malmoi.text.vocabulary import SpecialIds
 
 MOST_PASSES = 8  # a phrase is at most 2 to the power of this long, in words
 MEMORY = 1 << 28  # bytes
@@ -233,6 +233,7 @@ def find_phrases(
     counts: Int64[np.ndarray, " vocab"],
     settings: PhraseSettings | None = None,
     *,
+    special_ids: SpecialIds,
     memory: int = MEMORY,
 ) -> Phrases:
     """The pairs of a text that are worth joining; exact, however much text there is.
@@ -242,6 +243,7 @@ def find_phrases(
     Args:
         tokens: The text; eos ends a line.
         counts: How often each token id occurs in it.
+        special_ids: Those that are no words.
         memory: About how many bytes pairs may take while they are counted; with less, the text is read more often.
 
     Raises:
@@ -252,7 +254,7 @@ def find_phrases(
     for number in range(settings.passes):
         if number:
             counts = found.counts_after(tokens)
-        pairs, pair_counts, scores = _good_pairs(found, tokens, counts, settings, memory)
+        pairs, pair_counts, scores = _good_pairs(found, tokens, counts, special_ids, settings, memory)
         if not len(pairs):
             break
         order = np.argsort(-pair_counts, kind="stable")
@@ -266,12 +268,17 @@ def find_phrases(
 
 
 def _good_pairs(
-    before: Phrases, tokens: TokenStream, counts: NDArray[np.int64], settings: PhraseSettings, memory: int
+    before: Phrases,
+    tokens: TokenStream,
+    counts: NDArray[np.int64],
+    special_ids: SpecialIds,
+    settings: PhraseSettings,
+    memory: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Pairs (P, 2) of the text as joined before, sorted by ids; how often each occurs; their scores."""
     usable = counts >= settings.min_count
-    usable[: len(SPECIALS)] = False
-    n_words = int(counts[len(SPECIALS) :].sum() + counts[UNK])
+    usable[special_ids.all] = False
+    n_words = int(np.delete(counts, special_ids.all).sum() + counts[special_ids.unk])
     pairs, pair_counts, scores = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
     for first, after in _ranges(np.where(usable, counts, 0), max(1, memory // BYTES_PER_POSITION)):
         keys = np.empty(int(counts[first:after][usable[first:after]].sum()), np.uint64)
@@ -325,9 +332,7 @@ def _check(vocab_size: Any, pass_ends: Any, pairs: Any, scores: Any) -> None:
     def whole(value: Any, least: int, most: int) -> bool:
         return type(value) is int and least <= value <= most
 
-    if not whole(vocab_size, len(SPECIALS), MOST_IDS) or not all(
-        isinstance(part, list) for part in (pass_ends, pairs, scores)
-    ):
+    if not whole(vocab_size, 1, MOST_IDS) or not all(isinstance(part, list) for part in (pass_ends, pairs, scores)):
         raise ValueError("a part of it has another form")
     if len(pass_ends) > MOST_PASSES or len(scores) != len(pairs) or vocab_size + len(pairs) > MOST_IDS:
         raise ValueError(f"it has {len(pass_ends)} passes, {len(pairs)} pairs and {len(scores)} scores")
@@ -341,7 +346,7 @@ def _check(vocab_size: Any, pass_ends: Any, pairs: Any, scores: Any) -> None:
             pair = pairs[number]
             if not isinstance(pair, list) or len(pair) != 2:
                 raise ValueError(f"pair {number} is no pair")
-            if not all(whole(part, len(SPECIALS), vocab_size + first - 1) for part in pair):
+            if not all(whole(part, 0, vocab_size + first - 1) for part in pair):
                 raise ValueError(f"pair {number} is made of ids that no earlier pass has")
     if len(set(map(tuple, pairs))) < len(pairs):
         raise ValueError("a pair is there twice")

@@ -202,8 +202,15 @@ def rung_of(config: "ModelConfig") -> Rung | None:
     return next((rung for rung in RUNGS.values() if rung.options == path), None)
 
 
-def build_model(rung: Rung, config: "ModelConfig", seed: int = 0) -> "NextTokenNetwork":
+def build_model(rung: Rung, config: "ModelConfig", seed: int = 0, *, start_id: int | None = None) -> "NextTokenNetwork":
     """A new model with random weights, which are a function of config and seed.
+
+    Args:
+        rung: One that is trained step by step.
+        config: Its options.
+        seed: Of the weights.
+        start_id: The token that stands before a text, the tokenizer's eos_id. A network that looks back at tokens (nnlm)
+            cannot begin a text without.
 
     Raises:
         MissingExtraError: If PyTorch is not installed.
@@ -216,4 +223,5 @@ def build_model(rung: Rung, config: "ModelConfig", seed: int = 0) -> "NextTokenN
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: NextTokenNetwork = resolve(rung.network)(config)
+    model.start_id = start_id
     return model

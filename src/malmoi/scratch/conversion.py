@@ -19,13 +19,14 @@ from malmoi.scratch.time import TimeAffine, TimeEmbedding
 
 
 def network_of(
-    config: NeuralConfig, arrays: Mapping[str, Array], rng: np.random.Generator | None = None
+    config: NeuralConfig, arrays: Mapping[str, Array], start_id: int, rng: np.random.Generator | None = None
 ) -> LanguageNetwork:
     """The weights of a run as a network that can be trained on and taken apart; its `arrays()` gives the same bits back.
 
     Args:
         config: The run's options; of its dropouts only `dropout_hidden` is used, along the whole depth.
         arrays: The run's weights by name; they are copied.
+        start_id: The token that stands before a text: the tokenizer's eos_id.
         rng: Draws dropout masks; without it those of seed 0.
 
     Raises:
@@ -39,7 +40,8 @@ def network_of(
     if isinstance(config, NNLMConfig):
         sizes = (config.vocab_size, config.embed_dim, config.hidden_size, config.context_size)
         tied, direct = config.tie_embeddings, config.direct
-        network = NNLM(*sizes, rng=rng, n_layers=config.n_layers, direct=direct, tie_weights=tied, dtype=dtype)
+        options: Any = {"n_layers": config.n_layers, "direct": direct, "tie_weights": tied, "dtype": dtype}
+        network = NNLM(*sizes, start_id=start_id, rng=rng, **options)
     elif isinstance(config, RecurrentConfig):
         network = _recurrent_network(config, rng, dtype)
     else:

@@ -22,7 +22,6 @@ from malmoi.scratch.layers import random_weights
 from malmoi.scratch.recurrent import Carried, time_major
 from malmoi.scratch.rnnlm import LanguageNetwork, random_embedding, random_output
 from malmoi.scratch.time import TimeAffine
-from malmoi.text.vocabulary import EOS
 
 
 class NNLM(LanguageNetwork):
@@ -32,7 +31,8 @@ class NNLM(LanguageNetwork):
         vocab_size: V.
         embed_dim: D.
         hidden_size: H.
-        context_size: C. Before the first token of a text the window is filled with line ends.
+        context_size: C.
+        start_id: The token that fills the window before a text: the end of a line.
         rng: Draws the weights.
         n_layers: tanh layers.
         direct: Connect the embeddings to the softmax past the tanh layers, too.
@@ -47,6 +47,7 @@ class NNLM(LanguageNetwork):
         hidden_size: int = 100,
         context_size: int = 5,
         *,
+        start_id: int,
         rng: np.random.Generator,
         n_layers: int = 1,
         direct: bool = False,
@@ -59,7 +60,7 @@ class NNLM(LanguageNetwork):
         embedding = random_embedding(vocab_size, embed_dim, rng, dtype)
         window = context_size * embed_dim
         widths = [window] + [hidden_size] * n_layers
-        self.context_size = context_size
+        self.context_size, self.start_id = context_size, start_id
         self.layers = [
             TimeAffine(random_weights(rng, widths[depth], hidden_size, dtype=dtype), np.zeros(hidden_size, dtype))
             for depth in range(n_layers)
@@ -87,7 +88,7 @@ class NNLM(LanguageNetwork):
 
     def _hidden(self, ids: Ids, train_flag: bool) -> Array:
         check_shape("ids", ids, ("N", "T"))
-        before = np.full((len(ids), self.context_size), EOS) if self._before is None else self._before
+        before = np.full((len(ids), self.context_size), self.start_id) if self._before is None else self._before
         if len(before) != len(ids):
             raise ConfigError(
                 f"The carried window has {len(before)} rows, but the batch has {len(ids)} sequences, expected equally "

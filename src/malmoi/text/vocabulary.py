@@ -81,6 +81,11 @@ class SpecialIds(NamedTuple):
         return sorted({*self[:4], *self.others})
 
 
+def word_vocabulary(words: Sequence[str]) -> Vocabulary:
+    """The special tokens, and after them these words."""
+    return Vocabulary("word", [*SPECIALS, *words])
+
+
 def surfaces(vocabulary: Vocabulary) -> list[bytes]:
     """The bytes that each id adds to a text: nothing for specials, but a line break for eos."""
     kind, pieces = vocabulary.kind, vocabulary.pieces[FIRST_BYTE:]

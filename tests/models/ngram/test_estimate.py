@@ -60,7 +60,9 @@ def test_probabilities_are_those_of_the_definition(method: str, order: int) -> N
     sentences = some_sentences(120, seed=1)
     found = fit(sentences, order, smoothing=method, add_k=0.3)
     reference = Reference(sentences, order, V, method, k=0.3)
-    assert_equal_to_reference(NGramModel(found.tables), reference, [*sentences[:20], *some_sentences(40, seed=2)])
+    assert_equal_to_reference(
+        NGramModel(found.tables, BOS, EOS), reference, [*sentences[:20], *some_sentences(40, seed=2)]
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -69,7 +71,7 @@ def test_count_pruning_gives_what_was_dropped_to_the_shorter_context(method: str
     found = fit(sentences, 4, smoothing=method, prune="0,1,2")
     reference = Reference(sentences, 4, V, method, least=(1, 2, 3, 3))
     assert found.tables.n_nodes < fit(sentences, 4, smoothing=method).tables.n_nodes
-    assert_equal_to_reference(NGramModel(found.tables), reference, some_sentences(40, seed=4))
+    assert_equal_to_reference(NGramModel(found.tables, BOS, EOS), reference, some_sentences(40, seed=4))
 
 
 @settings(max_examples=25, deadline=None)
@@ -80,7 +82,7 @@ def test_count_pruning_gives_what_was_dropped_to_the_shorter_context(method: str
 )
 def test_any_text_gives_a_distribution(text: list[list[int]], order: int, method: str) -> None:
     sentences = [[*words, EOS] for words in text]
-    model = NGramModel(fit(sentences, order, smoothing=method, vocab_size=9).tables)
+    model = NGramModel(fit(sentences, order, smoothing=method, vocab_size=9).tables, BOS, EOS)
     state = model.start(1)
     for word in (*sentences[0], 5, 6, 1, EOS):
         log_probs, state = model.step(np.array([[word]]), state)
@@ -96,7 +98,9 @@ def test_documents_predict_their_begin_token() -> None:
     sentences = [[BOS, 4, 5, EOS], [4, 6, EOS], [BOS, 4, EOS]] * 3
     found = fit(sentences, 3)
     reference = Reference(sentences, 3, V, "kneser-ney")
-    assert_equal_to_reference(NGramModel(found.tables), reference, [[BOS, 4, 5, EOS], [4, 4, EOS], [BOS, EOS]])
+    assert_equal_to_reference(
+        NGramModel(found.tables, BOS, EOS), reference, [[BOS, 4, 5, EOS], [4, 4, EOS], [BOS, EOS]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_entropy_pruning_keeps_a_distribution_and_little_is_lost() -> None:
     sentences = some_sentences(400, seed=6)
     whole, pruned = fit(sentences, 4).tables, fit(sentences, 4, prune_entropy=1e-4).tables
     assert 0.1 < pruned.n_nodes / whole.n_nodes < 0.8
-    models = [NGramModel(tables) for tables in (whole, pruned)]
+    models = [NGramModel(tables, BOS, EOS) for tables in (whole, pruned)]
     text = np.array([[word for sentence in some_sentences(100, seed=7) for word in sentence]])
     losses = [-float(model.score(text, model.start(1))[0].mean()) for model in models]
     assert losses[1] - losses[0] < 0.1
@@ -184,11 +188,13 @@ def test_a_size_is_kept_and_used(tmp_path: Path) -> None:
 
 def test_quantised_models_stay_close() -> None:
     sentences = some_sentences(900, seed=10, words=40)
-    plain, coded = (NGramModel(fit(sentences, 4, vocab_size=40, quantise=q).tables) for q in (False, True))
+    plain, coded = (NGramModel(fit(sentences, 4, vocab_size=40, quantise=q).tables, BOS, EOS) for q in (False, True))
     text = np.array([[word for sentence in sentences[:300] for word in sentence]])
     expected, got = (model.score(text, model.start(1))[0] for model in (plain, coded))
     assert np.abs(expected - got).mean() < 0.02
-    np.testing.assert_allclose(NGramModel(coded.tables.plain()).score(text, plain.start(1))[0], got, rtol=1e-6)
+    np.testing.assert_allclose(
+        NGramModel(coded.tables.plain(), BOS, EOS).score(text, plain.start(1))[0], got, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("prune", ["1", "0,2,1", "0,0,0,1"])

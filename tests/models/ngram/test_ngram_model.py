@@ -22,7 +22,7 @@ def tables() -> NGramTables:
 
 @pytest.fixture
 def model(tables: NGramTables) -> NGramModel:
-    return NGramModel(tables)
+    return NGramModel(tables, BOS, EOS)
 
 
 def test_the_state_is_the_longest_context_that_can_matter(model: NGramModel) -> None:
@@ -39,7 +39,7 @@ def test_the_state_is_the_longest_context_that_can_matter(model: NGramModel) -> 
 @pytest.mark.parametrize("quantise", [False, True])
 @pytest.mark.parametrize("k", [1, 3, V, 50])
 def test_the_likeliest_tokens_are_those_of_the_whole_distribution(quantise: bool, k: int) -> None:
-    model = NGramModel(fit(some_sentences(300, seed=2), 4, quantise=quantise).tables)
+    model = NGramModel(fit(some_sentences(300, seed=2), 4, quantise=quantise).tables, BOS, EOS)
     state = model.start(3)
     for words in np.random.default_rng(0).integers(4, V, (20, 3, 1)):
         log_probs, _ = model.step(words, state)
@@ -52,7 +52,7 @@ def test_the_likeliest_tokens_are_those_of_the_whole_distribution(quantise: bool
 
 def test_threads_change_nothing(tables: NGramTables, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("malmoi.models.ngram.model.WORTH_A_THREAD", 10)
-    one, many = NGramModel(tables, n_threads=1), NGramModel(tables, n_threads=4)
+    one, many = NGramModel(tables, BOS, EOS, n_threads=1), NGramModel(tables, BOS, EOS, n_threads=4)
     stream = np.array([[word for sentence in some_sentences(60, seed=3) for word in sentence]])
     for ids in (stream, stream[:, :-3], np.repeat(stream[:, :50], 7, axis=0), stream[:, stream[0] != EOS]):
         expected, got = one.score(ids, one.start(len(ids))), many.score(ids, many.start(len(ids)))
@@ -161,7 +161,7 @@ def test_random_damage_never_leaves_the_arrays(tmp_path: Path) -> None:
                 arrays[name][place] = rng.choice([0, 1, int(arrays[name][place]) + 1, 2**15, int(rng.integers(900))])
         write_arrays(path, arrays)
         try:
-            model = NGramModel(load_tables(path, 3, V))
+            model = NGramModel(load_tables(path, 3, V), BOS, EOS)
         except RunError:
             refused += 1
             continue
@@ -171,7 +171,7 @@ def test_random_damage_never_leaves_the_arrays(tmp_path: Path) -> None:
 
 
 def test_an_empty_level_is_no_level(tables: NGramTables) -> None:
-    model = NGramModel(fit([[4, EOS]] * 2, 8).tables)
+    model = NGramModel(fit([[4, EOS]] * 2, 8).tables, BOS, EOS)
     log_probs, _ = model.step(np.array([[4, 4, 4]]), model.start(1))
     assert np.exp(log_probs).sum() == pytest.approx(1, abs=1e-5)
     assert replace(tables, order=4).level_counts()[0] == V

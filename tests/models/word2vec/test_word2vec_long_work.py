@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from word2vec_reference import Text, planted
+from word2vec_reference import Text, planted, train
 
 from malmoi import clock
 from malmoi.arrays import read_arrays, write_arrays
 from malmoi.errors import ConfigError, DataError, RunError, TrainingError
-from malmoi.models.word2vec import Progress, State, Trained, Word2VecOptions, chunks, objectives, train
+from malmoi.models.word2vec import Progress, State, Trained, Word2VecOptions, chunks, objectives
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 
 OPTIONS = Word2VecOptions(dim=13, window=3, n_negatives=4, subsample_threshold=0.0, epochs=3, learning_rate=0.05)

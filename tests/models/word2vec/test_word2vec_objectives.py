@@ -6,10 +6,10 @@ import math
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from word2vec_reference import COUNTS, KEPT, VOCABULARY, WIDTH, WINDOW, Draws, Text, planted, windows
+from word2vec_reference import COUNTS, KEPT, VOCABULARY, WIDTH, WINDOW, Draws, Text, planted, train, windows
 
 from malmoi.errors import ConfigError
-from malmoi.models.word2vec import Word2VecOptions, objectives, softmax_kernels, train
+from malmoi.models.word2vec import Word2VecOptions, objectives, softmax_kernels
 from malmoi.models.word2vec.huffman import huffman_tree
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from word2vec_reference import VOCABULARY, Text, planted
+from word2vec_reference import VOCABULARY, Text, planted, train
 
 from malmoi.errors import ConfigError, DataError, TrainingError
-from malmoi.models.word2vec import Progress, Trained, Word2VecOptions, chunks, objectives, train
+from malmoi.models.word2vec import Progress, Trained, Word2VecOptions, chunks, objectives
 
 SMALL = Word2VecOptions(dim=13, window=3, n_negatives=4, subsample_threshold=0.0, epochs=3, learning_rate=0.05)
 
@@ -136,7 +136,7 @@ def test_chunks_are_whole_sentences_where_these_end_in_time() -> None:
     ids = rng.integers(4, VOCABULARY, 20_000)
     ids[rng.random(20_000) < 0.02] = 3
     ids[4000:8000] = 9  # one long sentence
-    bounds = chunks.chunk_bounds(Text(ids), VOCABULARY, 500)
+    bounds = chunks.chunk_bounds(Text(ids), VOCABULARY, 500, eos_id=3)
     assert bounds[0] == 0
     assert bounds[-1] == 20_000
     assert (np.diff(bounds) > 0).all()

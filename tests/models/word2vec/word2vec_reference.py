@@ -1,13 +1,17 @@
 """What several tests of word2vec share: a text in memory, and the draws of the kernels in plain Python."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.models.word2vec import kernels
 from malmoi.models.word2vec.sampling import noise_table
+from malmoi.models.word2vec.training import train as train_with
+from malmoi.text.vocabulary import SpecialIds
 
+train = partial(train_with, special_ids=SpecialIds(0, 1, 2, 3))
 VOCABULARY = 4 + 30
 WINDOW, N_NEGATIVES, WIDTH = 3, 7, 24
 MASK = 2**64 - 1

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from malmoi.errors import ConfigError
 from malmoi.models.interface import LanguageModel, State, TokenIds
 
-LastIds = Integer[np.ndarray, " batch"]
+LastIds = Integer[np.ndarray, " batch"]  # the last token of each sequence; -1 before any
 
 
 class Buckets(ABC):
@@ -41,9 +41,10 @@ class LastTokenBuckets(Buckets):
 
     Args:
         table: The bucket of each token id, (V,), from 0 up.
+        start_id: The token that stands before a text: the end of a line.
     """
 
-    def __init__(self, table: ArrayLike) -> None:
+    def __init__(self, table: ArrayLike, start_id: int) -> None:
         self.table = np.asarray(table, dtype=np.int64)
         if self.table.ndim != 1 or not len(self.table) or self.table.min() < 0:
             raise ConfigError(
@@ -51,14 +52,16 @@ class LastTokenBuckets(Buckets):
                 "expected: use LastTokenBuckets.by_count to make one from counts."
             )
         self.n_buckets = int(self.table.max()) + 1
+        self._of_last = np.append(self.table, self.table[start_id])  # -1, the last place, is the start of a text
 
     @classmethod
-    def by_count(cls, counts: ArrayLike, n_buckets: int) -> "LastTokenBuckets":
+    def by_count(cls, counts: ArrayLike, n_buckets: int, start_id: int) -> "LastTokenBuckets":
         """Buckets of rising frequency that hold about equally many of the counted tokens each; unseen tokens are in bucket 0.
 
         Args:
             counts: How often each token id occurs in some text, (V,).
             n_buckets: How many there should be; where few token types have most of the counts, there are fewer.
+            start_id: As above.
 
         Raises:
             ConfigError: If n_buckets is below 1.
@@ -70,13 +73,13 @@ class LastTokenBuckets(Buckets):
         rarer = np.cumsum(counts[rising]) - counts[rising]  # how many tokens are of rarer types
         table = np.empty(len(counts), np.int64)
         table[rising] = np.minimum(rarer * n_buckets // max(int(counts.sum()), 1), n_buckets - 1)
-        return cls(np.unique(table, return_inverse=True)[1])  # without those that stay empty
+        return cls(np.unique(table, return_inverse=True)[1], start_id)  # without those that stay empty
 
     def of(self, last_ids: LastIds, states: Sequence[State]) -> Int64[np.ndarray, " batch"]:
-        return np.asarray(self.table[last_ids])
+        return np.asarray(self._of_last[last_ids])
 
     def along(self, token_ids: TokenIds, last_ids: LastIds, states: Sequence[State]) -> Int64[np.ndarray, "batch time"]:
-        return np.asarray(self.table[np.concatenate([last_ids[:, None], token_ids], axis=1)[:, :-1]])
+        return np.asarray(self._of_last[np.concatenate([last_ids[:, None], token_ids], axis=1)[:, :-1]])
 
 
 @runtime_checkable

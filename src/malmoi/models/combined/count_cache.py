@@ -32,7 +32,6 @@ from malmoi.models.combined.buckets import Buckets
 from malmoi.models.combined.cached import Cache, CachedState, Reading, padded_before, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
-from malmoi.text.vocabulary import EOS
 
 LEAST_WORTH = 1e-3  # of a token in a cache; 0 would leave a cache that has seen nothing else without any probability
 LONGEST_ORDER = 8
@@ -222,11 +221,10 @@ class CountCache(Cache):
 
 
 def _last(state: CachedState) -> Int64[np.ndarray, " batch"]:
-    """The last token of each sequence; the end of a line before any."""
+    """The last token of each sequence; -1 before any."""
     assert isinstance(state.memory, History)
     ids = state.memory.ids
-    last = ids[:, -1] if ids.shape[1] else np.full(len(ids), -1, np.int64)
-    return np.where(last < 0, EOS, last)
+    return ids[:, -1] if ids.shape[1] else np.full(len(ids), -1, np.int64)
 
 
 @compiled()

@@ -24,7 +24,6 @@ from malmoi.errors import ConfigError
 from malmoi.models.combined.cached import Cache, CachedState, Reading, padded_before, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel
-from malmoi.text.vocabulary import EOS
 
 BLOCK = (
     128  # tokens whose agreement with all that is remembered is held at a time: it should stay in the processor's cache
@@ -179,8 +178,10 @@ def mean_square(model: LanguageModel, token_ids: TokenIds) -> float:
 
 def usual_cache(model: LanguageModel) -> HiddenCache:
     """A cache with a theta that fits the length of the model's vectors; the first words of its vocabulary show it."""
-    probe = np.arange(EOS + 1, min(model.vocab_size, EOS + 1 + PROBE_TOKENS))[None]
-    return HiddenCache([USUAL_SHARPNESS / mean_square(model, probe)])
+    start_id = _neural(model).start_id
+    words = np.arange(start_id + 1, model.vocab_size)  # in our vocabularies; others may end with their special tokens
+    words = words if len(words) else np.arange(start_id)
+    return HiddenCache([USUAL_SHARPNESS / mean_square(model, words[None, :PROBE_TOKENS])])
 
 
 def _softmax(scores: Float[np.ndarray, "rows keys"]) -> Float[np.ndarray, "rows keys"]:

@@ -21,7 +21,6 @@ from numpy.typing import ArrayLike, NDArray
 from malmoi.errors import ConfigError
 from malmoi.models.combined.buckets import Buckets
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, context_of
-from malmoi.text.vocabulary import EOS
 
 
 def log_mix(log_probs: Sequence[NDArray[np.floating]], weights: Float64[np.ndarray, "..."]) -> NDArray[np.float64]:
@@ -73,7 +72,7 @@ def checked_weights(weights: ArrayLike | None, n_models: int, n_buckets: int) ->
 
 @dataclass(frozen=True)
 class MixedState(State):
-    """The state of every model, and the last token, which may decide the bucket."""
+    """The state of every model, and the last token (-1 before any), which may decide the bucket."""
 
     states: tuple[State, ...]
     last_ids: Int64[np.ndarray, " batch"]
@@ -122,7 +121,7 @@ class Interpolated(LanguageModel):
 
     def start(self, batch_size: int = 1) -> MixedState:
         states = tuple(model.start(batch_size) for model in self.models)
-        return MixedState(states, np.full(batch_size, EOS, np.int64), self)
+        return MixedState(states, np.full(batch_size, -1, np.int64), self)
 
     def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, MixedState]:
         assert isinstance(state, MixedState)

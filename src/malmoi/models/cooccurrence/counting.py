@@ -25,10 +25,10 @@ from malmoi.files import release_pages
 from malmoi.jit import compiled
 from malmoi.models.options.vectors import PairSettings
 from malmoi.store import Store, TokenStream
+from malmoi.text.vocabulary import SpecialIds
 
 READ_AT_ONCE = 1 << 22  # tokens
 NO_WORD, LINE_END = -1, -2  # in place of a row number
-PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
 FINEST_UNIT = 2**32  # of a weight of 1; a sum of 2**31 such weights fits in 64 bits
 BYTES_PER_PLACE, BYTES_PER_CELL = 8, 12
 DENSE = 16  # a row with more than one in so many cells filled is read out in order instead of being sorted
@@ -55,6 +55,7 @@ def count_pairs(
     vocab_size: int,
     settings: PairSettings | None = None,
     *,
+    special_ids: SpecialIds,
     memory: int = 2 * 10**9,
     n_threads: int | None = None,
     store: Store | None = None,
@@ -63,8 +64,9 @@ def count_pairs(
     """Count.
 
     Args:
-        tokens: Lines, each ended by eos; pad and unk are no words, but keep their place.
+        tokens: Lines, each ended by eos; other special tokens are no words, but keep their place.
         vocab_size: How many token ids there are.
+        special_ids: Those of the tokenizer.
         memory: About how many bytes may be taken beside the text (4 bytes a token) and the result (12 bytes a cell).
         n_threads: As many as there are cores if left out.
         store: Where the text and the result are kept: in memory, or in a folder.
@@ -76,9 +78,9 @@ def count_pairs(
     """
     settings, store = settings or PairSettings(), store or Store()
     n_threads = n_threads or os.cpu_count() or 1
-    token_ids, frequencies = _most_frequent(tokens, vocab_size, settings.n_words)
+    token_ids, frequencies = _most_frequent(tokens, vocab_size, settings.n_words, special_ids)
     n_words = len(token_ids)
-    text = _rows_of(tokens, token_ids, vocab_size, store)
+    text = _rows_of(tokens, token_ids, vocab_size, special_ids, store)
     weights, unit = _weights(settings)
     before, after = settings.side != "right", settings.side != "left"
     most_cells = np.minimum(frequencies * settings.window * (before + after), n_words)
@@ -145,13 +147,13 @@ def _blocks(tokens: TokenStream, vocab_size: int) -> Iterator[NDArray[np.int64]]
 
 
 def _most_frequent(
-    tokens: TokenStream, vocab_size: int, n_words: int
+    tokens: TokenStream, vocab_size: int, n_words: int, special_ids: SpecialIds
 ) -> tuple[Int64[np.ndarray, " words"], Int64[np.ndarray, " words"]]:
     """Ids and frequencies of the most frequent words; of equally frequent ones, the lower id comes first."""
     frequencies = np.zeros(vocab_size, np.int64)
     for block in _blocks(tokens, vocab_size):
         frequencies += np.bincount(block, minlength=vocab_size)
-    frequencies[: EOS_ID + 1] = 0
+    frequencies[special_ids.all] = 0
     order = np.argsort(-frequencies, kind="stable")[:n_words]
     token_ids = order[frequencies[order] > 0]
     if len(token_ids) < 2:
@@ -163,11 +165,13 @@ def _most_frequent(
     return token_ids.astype(np.int64), frequencies[token_ids]
 
 
-def _rows_of(tokens: TokenStream, token_ids: NDArray[np.int64], vocab_size: int, store: Store) -> NDArray[np.int32]:
+def _rows_of(
+    tokens: TokenStream, token_ids: NDArray[np.int64], vocab_size: int, special_ids: SpecialIds, store: Store
+) -> NDArray[np.int32]:
     """The text as row numbers."""
-    row_of = np.full(max(vocab_size, EOS_ID + 1), NO_WORD, np.int32)
+    row_of = np.full(vocab_size, NO_WORD, np.int32)
     row_of[token_ids] = np.arange(len(token_ids), dtype=np.int32)
-    row_of[[BOS_ID, EOS_ID]] = LINE_END
+    row_of[[special_ids.bos, special_ids.eos]] = LINE_END
     for block in _blocks(tokens, vocab_size):
         store.append("text", row_of[block])
     return store.take("text", np.int32)

@@ -59,7 +59,7 @@ class NGramModel(LanguageModel):
     restarts_at_line_end = True
     finds_top_directly = True
 
-    def __init__(self, tables: NGramTables, bos_id: int = 2, eos_id: int = 3, n_threads: int | None = None) -> None:
+    def __init__(self, tables: NGramTables, bos_id: int, eos_id: int, n_threads: int | None = None) -> None:
         self.tables, self.vocab_size, self.bos_id, self.eos_id = tables, tables.vocab_size, bos_id, eos_id
         self.n_threads = n_threads or os.cpu_count() or 1
         books = [NO_BOOK if book is None else book for book in (tables.prob_book, tables.backoff_book)]

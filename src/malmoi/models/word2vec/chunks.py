@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from malmoi.errors import DataError
 from malmoi.store import TokenStream
-from malmoi.text.vocabulary import EOS
 
 READ_AT_ONCE = 1 << 20  # tokens
 
 
-def chunk_bounds(tokens: TokenStream, vocab_size: int, size: int) -> NDArray[np.int64]:
+def chunk_bounds(tokens: TokenStream, vocab_size: int, size: int, eos_id: int) -> NDArray[np.int64]:
     """Where chunks of about `size` tokens start, and the end of the text.
 
-    They start at starts of sentences, as far as these come often enough.
+    They start at starts of sentences, which eos ends, as far as these come often enough.
 
     Raises:
         DataError: If the text has a token id that is no number below `vocab_size`.
@@ -33,7 +32,7 @@ def chunk_bounds(tokens: TokenStream, vocab_size: int, size: int) -> NDArray[np.
                 f"The text has token id {found}, and there are counts for ids 0 to {vocab_size - 1}. Give the counts that "
                 "belong to this text."
             )
-        ends = start + np.flatnonzero(block == EOS) + 1
+        ends = start + np.flatnonzero(block == eos_id) + 1
         while bounds[-1] + size <= start + len(block):
             aim = bounds[-1] + size
             i = int(np.searchsorted(ends, aim, side="right"))

@@ -18,7 +18,6 @@ from malmoi.models.word2vec.options import Word2VecOptions
 from malmoi.models.word2vec.state import COLUMNS, Progress, State
 from malmoi.models.word2vec.subwords import Subwords
 from malmoi.store import TokenStream
-from malmoi.text.vocabulary import EOS
 
 RELEASE_EVERY = 100  # chunks: what was read stays in memory until then
 
@@ -31,6 +30,7 @@ class Plan:
     bounds: NDArray[np.int64]  # (chunks + 1,), tokens
     limits: NDArray[np.uint64]  # (V,), of `sampling.keep_limits`
     update: Update
+    eos_id: int
     options: Word2VecOptions
     seed: int
     n_threads: int
@@ -51,7 +51,7 @@ class Plan:
         """Have the machine code made before anything is timed and the matrices are there, by reading no text."""
         kept, generator = np.zeros(0, np.int32), generator_state(0, 0, 0)
         inputs, outputs = (np.zeros((1, kernels.BLOCK), np.float32) for _ in range(2))
-        kernels.keep_words(np.zeros(0, np.int64), self.limits, EOS, generator, kept)
+        kernels.keep_words(np.zeros(0, np.int64), self.limits, self.eos_id, generator, kept)
         self.update(kept, 0, 0.0, 0.0, generator, inputs, outputs)
 
     def digest(self, mode: str, counts: NDArray[np.int64], subwords: Subwords | None) -> bytes:
@@ -139,7 +139,7 @@ class Job:
         ids = plan.tokens.read(start, stop)
         kept = np.empty(len(ids), np.int32)
         generator = generator_state(plan.seed, self.epoch, number)
-        n_kept, n_words, generator = kernels.keep_words(ids, plan.limits, EOS, generator, kept)
+        n_kept, n_words, generator = kernels.keep_words(ids, plan.limits, plan.eos_id, generator, kept)
         rates = self._rate(start), self._rate(stop)
         loss, n_pairs = plan.update(kept, n_kept, *rates, np.uint64(generator), state.inputs, state.outputs)
         if not math.isfinite(loss):

@@ -37,7 +37,7 @@ from malmoi.models.word2vec.sampling import keep_limits, keep_probabilities
 from malmoi.models.word2vec.state import Progress, State
 from malmoi.models.word2vec.subwords import Subwords
 from malmoi.store import TokenStream
-from malmoi.text.vocabulary import SPECIALS
+from malmoi.text.vocabulary import SpecialIds
 
 PROMISES = {
     "deterministic": "the same seed gives the same bytes for any number of threads",
@@ -103,6 +103,7 @@ def train(
     counts: Int64[np.ndarray, " vocab"],
     options: Word2VecOptions,
     *,
+    special_ids: SpecialIds,
     seed: int = 0,
     n_threads: int = 1,
     mode: str = "deterministic",
@@ -120,7 +121,8 @@ def train(
 
     Args:
         tokens: The text; eos ends a sentence. A token that is no word keeps its place in a window and is never read.
-        counts: How often each token id occurs in the text. Ids with count 0 and the special ones (0 to 3) are no words.
+        counts: How often each token id occurs in the text. Ids with count 0 and the special ones are no words.
+        special_ids: Those of the tokenizer that the text was read with.
         mode: `deterministic` or `free`, as above; `figures.promise` repeats what it keeps.
         n_threads: Used in the free mode; the deterministic one works in one.
         subwords: Of the same token ids: words are learnt as means of n-grams; for the objective `negative`.
@@ -144,19 +146,20 @@ def train(
     """
     clock = Clock(seconds, resume.seconds if resume else 0.0)
     _check_request(mode, seed, n_threads, seconds, checkpoint_seconds, initial is not None and resume is not None)
-    counts = _word_counts(counts)
+    counts = _word_counts(counts, special_ids)
     if subwords is not None and len(subwords.starts) != len(counts) + 1:
         raise DataError(
             f"The subwords are those of {len(subwords.starts) - 1:,} token ids, and there are counts for {len(counts):,}. "
             "Build them from the words of this vocabulary."
         )
     update = make_update(options, counts, subwords)
-    bounds = chunk_bounds(tokens, len(counts), chunk_size(options))
+    bounds = chunk_bounds(tokens, len(counts), chunk_size(options), special_ids.eos)
     plan = Plan(
         tokens=tokens,
         bounds=bounds,
         limits=keep_limits(keep_probabilities(counts, options.subsample_threshold)),
         update=update,
+        eos_id=special_ids.eos,
         options=options,
         seed=seed,
         n_threads=n_threads if mode == "free" else 1,
@@ -216,12 +219,12 @@ def _check_request(
         )
 
 
-def _word_counts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _word_counts(counts: NDArray[np.int64], special_ids: SpecialIds) -> NDArray[np.int64]:
     """Counts of words alone."""
     if (counts < 0).any():
         raise DataError(f"Word counts cannot be negative, and one is {int(counts.min())}. Count the text again.")
     counts = counts.copy()
-    counts[: len(SPECIALS)] = 0
+    counts[special_ids.all] = 0
     n_words = int((counts > 0).sum())
     if n_words < 2:
         raise DataError(
