@@ -50,7 +50,7 @@ def _in_torch(run: Opening, arrays: Arrays, start_id: int) -> LanguageModel:
         raise MissingExtraError("PyTorch", "neural", purpose) from None
     from malmoi.engines.torch_engine import TorchLanguageModel
 
-    network = build_model(run.rung, run.config)
+    network = build_model(run.rung, run.config, start_id=start_id)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(arrays[name]))

@@ -38,6 +38,7 @@ MOST_TOKENS = 500_000  # of the text are read
 def tune_cache(
     model: LanguageModel,
     view: TokenView,
+    start_id: int,
     cache: Cache | None = None,
     *,
     window: int = 256,
@@ -48,6 +49,7 @@ def tune_cache(
     Args:
         model: Any language model; hidden vectors are cached of a neural one, counts of any other.
         view: The text, read in order as one stream.
+        start_id: The token that stands before a text: the tokenizer's eos_id.
         cache: The parts to choose from; by default PARTS for counts, with 32 buckets by the frequency of the last token in this
             text, and SHARPNESS for hidden vectors.
         window: Tokens a call scores at once.
@@ -58,7 +60,7 @@ def tune_cache(
         RunError: If the model gives NaN.
     """
     view = first_tokens(view, MOST_TOKENS)
-    cache = _candidates(model, view) if cache is None else cache
+    cache = _candidates(model, view, start_id) if cache is None else cache
     log_probs, levels, buckets = _read(model, cache, view, window, progress)
     by_level = _tuned_by_level(log_probs, levels, cache)
     shares = _shares(log_probs, by_level[levels])[1:]
@@ -85,7 +87,7 @@ def first_tokens(view: TokenView, n_tokens: int) -> TokenView:
     return TokenView(view.read(0, n_tokens), view.counts)
 
 
-def _candidates(model: LanguageModel, view: TokenView) -> Cache:
+def _candidates(model: LanguageModel, view: TokenView, start_id: int) -> Cache:
     if hasattr(model, "predictors"):
         from malmoi.models.combined.hidden_cache import HiddenCache, mean_square
 
@@ -93,7 +95,7 @@ def _candidates(model: LanguageModel, view: TokenView) -> Cache:
         return HiddenCache([sharpness / squared for sharpness in SHARPNESS])
     counts = np.bincount(view.read(0, len(view)), minlength=model.vocab_size)
     rarity = np.minimum(FULL_WORTH * counts.sum() / np.maximum(counts, 1), 1.0)
-    return CountCache(PARTS, rarity=rarity, buckets=LastTokenBuckets.by_count(counts, N_BUCKETS))
+    return CountCache(PARTS, rarity=rarity, buckets=LastTokenBuckets.by_count(counts, N_BUCKETS, start_id))
 
 
 def _read(

@@ -38,7 +38,6 @@ from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel
 from malmoi.text.sources import Line, TextSource
 from malmoi.text.tokenizers import Tokenizer
-from malmoi.text.vocabulary import EOS
 
 MOST_TOKENS = 500_000  # of a tuning text are read
 Watch = Callable[[str], AbstractContextManager[Callable[[int, int], None] | None]]
@@ -171,9 +170,9 @@ def _evaluated(
         rows = tune_weights(tuning.log_probs)[None]
     else:
         counts = np.bincount(tuning.ids, minlength=group[0].model.vocab_size)
-        kinds = LastTokenBuckets.by_count(counts, n_buckets)
-        rows = tune_weights(tuning.log_probs, kinds.table[_before(tuning.ids)], n_buckets=kinds.n_buckets)
-        buckets = kinds.table[_before(text.ids)]
+        kinds = LastTokenBuckets.by_count(counts, n_buckets, group[0].tokenizer.eos_id)
+        rows = tune_weights(tuning.log_probs, _along(tuning.ids, kinds), n_buckets=kinds.n_buckets)
+        buckets = _along(text.ids, kinds)
     mixed = mixed_log_probs(text.log_probs, rows[0] if buckets is None else rows, buckets)
     models = [
         _outcome(member, from_counts(counts, -float(values.sum()), seconds), text.unit)
@@ -252,7 +251,7 @@ def _with_cache(member: Member, tune: TextSource | None, watch: Watch) -> Member
     if tune is None:
         return Member(name, Cached(member.model), member.tokenizer)
     with watch(name) as progress:
-        cached = tune_cache(member.model, as_view(tune, member.tokenizer), progress=progress)
+        cached = tune_cache(member.model, as_view(tune, member.tokenizer), member.tokenizer.eos_id, progress=progress)
     return Member(name, cached, member.tokenizer)
 
 
@@ -266,9 +265,9 @@ def _warm_up(model: LanguageModel) -> int:
     return max(256, model.cache.window) if isinstance(model, Cached) else 256
 
 
-def _before(ids: Int64[np.ndarray, " tokens"]) -> Int64[np.ndarray, " tokens"]:
-    """The token before each token; a text begins after the end of a line."""
-    return np.concatenate([[EOS], ids[:-1]])
+def _along(ids: Int64[np.ndarray, " tokens"], buckets: LastTokenBuckets) -> Int64[np.ndarray, " tokens"]:
+    """The bucket of the context of each token of a text."""
+    return np.asarray(buckets.along(ids[None], np.array([-1]), ())[0])
 
 
 def _untuned(are_equal: bool, are_usual: bool) -> list[str]:

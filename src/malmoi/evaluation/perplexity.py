@@ -26,7 +26,6 @@ from malmoi.generation.sampling import check_numbers
 from malmoi.models.interface import LanguageModel, State, TokenIds
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
-from malmoi.text.vocabulary import EOS
 
 Reader = Callable[[TokenIds, State], tuple[NDArray[np.floating], State]]
 
@@ -109,9 +108,7 @@ def evaluate(
     started = time.perf_counter()
     view = as_view(source, tokenizer)
     nll = 0.0
-    for _, scored in readings(
-        model, view, window=window, streams=streams, warm_up=warm_up, padding=tokenizer.eos_id, progress=progress
-    ):
+    for _, scored in readings(model, view, window=window, streams=streams, warm_up=warm_up, progress=progress):
         nll -= float(scored.sum(dtype=np.float64))
     return from_counts(view.counts, nll, time.perf_counter() - started)
 
@@ -137,7 +134,6 @@ def readings(
     window: int = 256,
     streams: int = 1,
     warm_up: int = 256,
-    padding: int = EOS,
     progress: Callable[[int, int], None] | None = None,
     read: Reader | None = None,
 ) -> Iterator[tuple[Int64[np.ndarray, " tokens"], NDArray[np.floating]]]:
@@ -145,7 +141,6 @@ def readings(
 
     Args:
         model, view, window, streams, warm_up, progress: As in `evaluate`.
-        padding: A token that stands after the end of a stream that is shorter than the others.
         read: Reads tokens (B, T) from a state: what it says of them, (B, T, ...), and the state after. `model.score` by
             default.
     """
@@ -165,7 +160,7 @@ def readings(
     begins = np.arange(0, n_tokens - warm_up, part)
     stream_length = part + warm_up
     state = model.start(len(begins))
-    done = 0
+    padding, done = view.read(0, 1)[0], 0  # any token does after the end of a stream that is shorter than the others
     for offset in range(0, stream_length, window):
         width = min(window, stream_length - offset)
         bounds = [np.clip((begin + offset, begin + offset + width), 0, n_tokens) for begin in begins]

@@ -146,7 +146,6 @@ def stretch_log_probs(
         window=window,
         streams=streams,
         warm_up=warm_up,
-        padding=tokenizer.eos_id,
         progress=progress,
         read=read if has_ends else None,
     ):

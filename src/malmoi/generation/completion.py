@@ -82,6 +82,8 @@ class Completer:
         if beam_size < 1:
             raise ConfigError(f"beam_size={beam_size} would follow no path. At least 1 was expected: try {BEAM_SIZE}.")
         self.model, self.tokenizer, self.beam_size = model, tokenizer, beam_size
+        shown = (tokenizer.eos_id, tokenizer.unk_id)
+        self._never = [token_id for token_id in tokenizer.special_ids.all if token_id not in shown]
         self._last: tuple[npt.NDArray[np.int64], LogProbs, State] | None = None
 
     @cached_property
@@ -115,7 +117,7 @@ class Completer:
                 return self._top(context, k)
             log_probs, _ = self._read(context)
             row = log_probs[0].astype(np.float64)
-            row[[tokenizer.pad_id, tokenizer.bos_id]] = -np.inf
+            row[self._never] = -np.inf
             return [NextToken(tokenizer.token(int(i)), math.exp(row[i])) for i in _best(row, k) if row[i] > -np.inf]
         stripped = context.rstrip(" \t")
         spaced = stripped != context
@@ -166,11 +168,12 @@ class Completer:
         """The k likeliest tokens."""
         tokenizer, model = self.tokenizer, self.model
         token_ids = tokenizer.encode(context).astype(np.int64)
-        ids, log_probs, _ = model.top(token_ids[None], model.start(1), k + 2)
+        ids, log_probs, _ = model.top(token_ids[None], model.start(1), k + len(self._never))
         check_numbers(log_probs)
         rows = zip(ids[0].tolist(), log_probs[0].tolist(), strict=True)
-        never = (tokenizer.pad_id, tokenizer.bos_id)
-        return [NextToken(tokenizer.token(i), math.exp(p)) for i, p in rows if i not in never and p > -math.inf][:k]
+        return [NextToken(tokenizer.token(i), math.exp(p)) for i, p in rows if i not in self._never and p > -math.inf][
+            :k
+        ]
 
     def _read(self, context: str) -> tuple[LogProbs, State]:
         """log_probs (1, V) after the context, and the state; only what is new since the last call is read."""

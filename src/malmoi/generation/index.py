@@ -27,7 +27,7 @@ class VocabularyIndex:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.is_words = tokenizer.kind == "word"
         self.surfaces = [s.removeprefix(b" ") if self.is_words else s for s in tokenizer.token_bytes()]
-        silent = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id}
+        silent = set(tokenizer.special_ids.all)
         whole: list[tuple[str, int]] = []  # (keystrokes, id) of tokens that are whole characters
         self._parts: dict[int, list[int]] = defaultdict(list)  # first byte -> ids of tokens that are not
         breaks: list[int] = []
@@ -152,7 +152,7 @@ class MorphemeIndex:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._decode = tokenizer.decode
-        self.ids = np.arange(tokenizer.eos_id + 1, tokenizer.vocab_size)
+        self.ids = np.setdiff1d(np.arange(tokenizer.vocab_size), tokenizer.special_ids.all)
         parts = [tokenizer.token(int(token_id)).rpartition("/") for token_id in self.ids]
         self._forms = [form for form, _, _ in parts]
         self._tags = np.array([tag for _, _, tag in parts])
@@ -161,7 +161,7 @@ class MorphemeIndex:
 
     def joins(self, token_id: int) -> npt.NDArray[np.bool_]:
         """Which of `ids` are written without a space after this morpheme; their part of speech decides."""
-        tag = self._tags[token_id - self.ids[0]]
+        tag = self._tags[np.searchsorted(self.ids, token_id)]
         if tag not in self._joined:
             alone = [tag_after for tag_after, i in self._example_of.items() if " " in self._decode([token_id, i])]
             self._joined[tag] = ~np.isin(self._tags, alone)

@@ -318,7 +318,7 @@ def _open_end(
 def _speakable(log_probs: LogProbs, tokenizer: Tokenizer) -> npt.NDArray[np.float64]:
     """The log-probabilities with -inf at what must not be generated."""
     scores = log_probs.astype(np.float64)
-    scores[:, [tokenizer.pad_id, tokenizer.bos_id, tokenizer.unk_id]] = -np.inf
+    scores[:, [token_id for token_id in tokenizer.special_ids.all if token_id != tokenizer.eos_id]] = -np.inf
     return _with_fallback(scores, tokenizer.unk_id)
 
 

@@ -40,7 +40,8 @@ from malmoi.files import atomic_file
 from malmoi.interop import arpa_loops as loops
 from malmoi.models.ngram.tables import LARGEST_ORDER, MOST_NODES, Level, NGramTables, tables_from_levels
 from malmoi.text.inputs import explained
-from malmoi.text.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+from malmoi.text.tokenizers import Tokenizer
+from malmoi.text.vocabulary import SpecialIds, word_vocabulary
 
 Progress = Callable[[int, int], None]  # told (how much is done, of how much)
 
@@ -62,8 +63,8 @@ OTHER_FILES = {
 ESCAPES = "# malmoi: in words %XX is a byte of UTF-8"
 ESCAPES_AND_SPACES = f"{ESCAPES} and U+2581 a space"
 SPACE_SIGN = "\u2581"
-NAMES = {UNK: "<unk>", BOS: "<s>", EOS: "</s>"}
-RESERVED = {*NAMES.values(), "<UNK>"}
+UNKNOWN, BEGIN, END = "<unk>", "<s>", "</s>"
+RESERVED = {UNKNOWN, BEGIN, END, "<UNK>"}
 DATA = b"\\data\\"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NEEDS_ESCAPE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
@@ -141,8 +142,8 @@ def read_arpa(path: str | Path, progress: Progress | None = None) -> ArpaModel:
         del levels[-1]
     if is_escaped:
         words = [_unescaped(file, word, has_spaces) for word in words]
-    if NAMES[BOS] in words:
-        levels[0].log_probs[words.index(NAMES[BOS])] = -np.inf
+    if BEGIN in words:
+        levels[0].log_probs[words.index(BEGIN)] = -np.inf
     return ArpaModel(words, levels)
 
 
@@ -429,43 +430,48 @@ def _unescaped(file: _File, word: str, has_spaces: bool) -> str:
 
 
 def tables_from_arpa(
-    model: ArpaModel, tokens: Sequence[str] | None = None, note: Callable[[str], object] = lambda text: None
+    model: ArpaModel,
+    tokens: Sequence[str] | None = None,
+    note: Callable[[str], object] = lambda text: None,
+    special_ids: SpecialIds = Tokenizer.special_ids,
 ) -> tuple[NGramTables, list[str]]:
     """The tables of an n-gram model, and its tokens by their ids.
 
-    <unk>, <s> and </s> become the special tokens 1, 2 and 3; the other words follow in the order of the file. Pruning may
+    <unk>, <s> and </s> become the special tokens of those ids; the other words follow in the order of the file. Pruning may
     leave a file without n-grams that longer ones begin or end with. They are added with the probability that backing off
     gives, so that no answer changes.
 
     Args:
         model: What was read.
-        tokens: The vocabulary of a tokenizer, special tokens first; without it the words of the file make up a new one.
+        tokens: The vocabulary of a tokenizer; without it the words of the file make up a new one.
         note: Told what was added or changed.
+        special_ids: Those of that tokenizer; by default those of a new one.
 
     Raises:
         DataError: If the model lacks </s>, or has words that `tokens` lacks.
     """
-    if NAMES[EOS] not in model.words:
+    if END not in model.words:
         raise DataError(
             "The model has no </s> among its 1-grams. Expected one, since every line ends and its end is predicted. Make the "
             "model from text whose sentences are marked, as lmplz and ngram-count do by themselves."
         )
     vocabulary = _vocabulary(model.words, note) if tokens is None else list(tokens)
+    specials = set(special_ids.all)
     ids_of = {
         _escaped(token, "%20") if _STAYS_ESCAPED.fullmatch(token) else token: token_id
         for token_id, token in enumerate(vocabulary)
-        if token_id >= len(SPECIALS)
+        if token_id not in specials
     }
-    names = {name: token_id for token_id, name in NAMES.items()}
-    if NAMES[UNK] not in model.words:
+    names = {name: token_id for token_id, name in _names_of(special_ids).items()}
+    if UNKNOWN not in model.words:
         if "<UNK>" in model.words:
-            names["<UNK>"] = UNK
+            names["<UNK>"] = special_ids.unk
         else:
             note("the file has no <unk>: words that it does not know have probability 0")
-    if NAMES[BOS] not in model.words:
+    if BEGIN not in model.words:
         note("the file has no <s>: the first word of a line is predicted without a context")
     if tokens is None:
-        others = iter(range(len(SPECIALS), len(vocabulary)))
+        others = iter(range(len(specials), len(vocabulary)))
         ids = [names[word] if word in names else next(others) for word in model.words]
     else:
         ids = [names[word] if word in names else ids_of.get(word, -1) for word in model.words]
@@ -491,17 +497,17 @@ def tables_from_arpa(
 
 def _vocabulary(words: Sequence[str], note: Callable[[str], object]) -> list[str]:
     """The special tokens and the words of a file, as they can stand in a text that was normalised and split at white space."""
-    has_unk = NAMES[UNK] in words
-    names = {*NAMES.values()} if has_unk else {*NAMES.values(), "<UNK>"}
+    names = RESERVED - {"<UNK>"} if UNKNOWN in words else RESERVED
     known = set(words)
-    tokens = list(SPECIALS)
+    tokens = word_vocabulary(()).pieces
+    specials = set(tokens)
     n_normalised = n_escaped = 0
     for word in words:
         if word in names:
             continue
         token = word
-        if word.split() != [word] or word in SPECIALS:
-            token = _escaped(word, "%20") if word not in SPECIALS else f"%3C{word[1:]}"
+        if word.split() != [word] or word in specials:
+            token = _escaped(word, "%20") if word not in specials else f"%3C{word[1:]}"
             n_escaped += 1
         elif not word.isascii() and (nfc := unicodedata.normalize("NFC", word)) not in known:
             token = nfc
@@ -565,7 +571,13 @@ def _complete(levels: list[Level], n_words: int) -> int:
 # Writing
 
 
-def write_arpa(path: str | Path, tables: NGramTables, tokens: Sequence[str], progress: Progress | None = None) -> None:
+def write_arpa(
+    path: str | Path,
+    tables: NGramTables,
+    tokens: Sequence[str],
+    progress: Progress | None = None,
+    special_ids: SpecialIds = Tokenizer.special_ids,
+) -> None:
     """Write a model as an ARPA file, packed with gzip if its name ends in .gz; what stands there is replaced.
 
     N-grams lie in the order of the tables, with a back-off weight for all but the longest, as KenLM writes them. Numbers have
@@ -573,8 +585,9 @@ def write_arpa(path: str | Path, tables: NGramTables, tokens: Sequence[str], pro
 
     Args:
         tables: The n-grams.
-        tokens: What each id is called; ids 1 to 3 become <unk>, <s> and </s>.
+        tokens: What each id is called; special ones become <unk>, <s> and </s>.
         progress: Told how many n-grams have been written, and how many there are.
+        special_ids: Which ones these are.
 
     Raises:
         DataError: If `tokens` does not fit the tables, or the tables hold NaN or infinity.
@@ -593,12 +606,13 @@ def write_arpa(path: str | Path, tables: NGramTables, tokens: Sequence[str], pro
             "The tables hold NaN or infinity where a logarithm should stand. Expected numbers. They are damaged: copy the run "
             "again from where it was made, or train again."
         )
-    names, comment = _names(tokens)
+    names, comment = _names(tokens, special_ids)
     encoded = [name.encode() for name in names]
     letters = np.frombuffer(b"\n".join(encoded) + b"\n", np.uint8)
     starts = np.cumsum([0] + [len(name) + 1 for name in encoded], dtype=np.int64)
     is_listed = np.ones(tables.vocab_size, np.bool_)
-    is_listed[PAD] = np.isfinite(tables.log_probs[PAD]) or (tables.words[tables.vocab_size :] == PAD).any()
+    pad = special_ids.pad
+    is_listed[pad] = np.isfinite(tables.log_probs[pad]) or (tables.words[tables.vocab_size :] == pad).any()
     counts = tables.level_counts()
     counts[0] = int(is_listed.sum())
     while len(counts) > 1 and not counts[-1] and not tables.backoffs[slice(*tables.level_range(len(counts) - 1))].any():
@@ -647,17 +661,24 @@ def _packed(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
         yield cast(BinaryIO, packed)
 
 
-def _names(tokens: Sequence[str]) -> tuple[list[str], str]:
+def _names_of(special_ids: SpecialIds) -> dict[int, str]:
+    """What special tokens are called in a file, by their ids."""
+    return {special_ids.unk: UNKNOWN, special_ids.bos: BEGIN, special_ids.eos: END}
+
+
+def _names(tokens: Sequence[str], special_ids: SpecialIds) -> tuple[list[str], str]:
     """What tokens are called in a file, and the comment that says how they are escaped, if any is."""
+    special = _names_of(special_ids)
     comment, space = "", "%20"
-    others = [token for token_id, token in enumerate(tokens) if token_id not in NAMES]
+    others = [token for token_id, token in enumerate(tokens) if token_id not in special]
     is_needed = any(_NEEDS_ESCAPE.search(token) or _STAYS_ESCAPED.fullmatch(token) for token in others)
     if is_needed:
         comment = ESCAPES
         if any(" " in token for token in others) and not any(SPACE_SIGN in token for token in others):
             comment, space = ESCAPES_AND_SPACES, SPACE_SIGN
     return [
-        NAMES.get(token_id) or (_escaped(token, space) if is_needed else token) for token_id, token in enumerate(tokens)
+        special.get(token_id) or (_escaped(token, space) if is_needed else token)
+        for token_id, token in enumerate(tokens)
     ], comment
 
 

@@ -21,7 +21,7 @@ from malmoi.runs.folder import (
 )
 from malmoi.text.spelling import SpellingModel
 from malmoi.text.tokenizers import Tokenizer
-from malmoi.text.vocabulary import SPECIALS, Vocabulary
+from malmoi.text.vocabulary import word_vocabulary
 from malmoi.vectors.files.reading import holds_vectors, read_vectors
 from malmoi.vectors.files.writing import NO_PIECES, write_vectors
 from malmoi.vectors.storage import vector_arrays, write_files
@@ -81,7 +81,8 @@ def export_run(
         return out
     model = NGramConfig.parse(config.model)
     tables = load_tables(folder / MODEL_FILE, model.order, model.vocab_size)
-    write_arpa(out, tables, Tokenizer.load(folder).all_tokens, progress)
+    tokenizer = Tokenizer.load(folder)
+    write_arpa(out, tables, tokenizer.all_tokens, progress, tokenizer.special_ids)
     return out
 
 
@@ -150,14 +151,16 @@ def _import_arpa(
         note(text)
 
     given = None if tokenizer_from is None else Tokenizer.load(run_path(tokenizer_from))
+    special_ids = Tokenizer.special_ids if given is None else given.special_ids
     model = read_arpa(path, progress)
     try:
-        tables, tokens = tables_from_arpa(model, None if given is None else given.all_tokens, tell)
+        tables, tokens = tables_from_arpa(model, None if given is None else given.all_tokens, tell, special_ids)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    if len(tokens) == len(SPECIALS):
+    if len(tokens) == len(special_ids.all):
         raise DataError(f"{path} has no words but <s>, </s> and <unk>. Expected at least one. Give a model of a text.")
-    tokenizer = given or Tokenizer(Vocabulary("word", tokens), SpellingModel.fit(tokens[len(SPECIALS) :]))
+    words = tokens[len(special_ids.all) :]
+    tokenizer = given or Tokenizer(word_vocabulary(words), SpellingModel.fit(words))
     config = RunConfig(
         family="ngram",
         model={"vocab_size": tables.vocab_size, "order": tables.order},

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.text.vocabulary import SPECIALS
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +94,7 @@ def find_beginning(vectors: "Vectors", tokenizer: "Tokenizer", source: str) -> B
             f"words are such as {', '.join(map(repr, vectors.words[:3]))}. Expected words that both have. Take vectors of a "
             "text in the same language, and tokens that are words: --tokenizer word."
         )
-    n_tokens = tokenizer.vocab_size - len(SPECIALS)
+    n_tokens = tokenizer.vocab_size - len(tokenizer.special_ids.all)
     return Beginning(source, np.array(ids, np.int64), np.stack(rows), n_composed, n_tokens)
 
 
@@ -121,8 +120,9 @@ def _words(tokenizer: "Tokenizer") -> dict[int, list[str]]:
 
         names = word_names(tokenizer)
     found: dict[int, list[str]] = {}
+    special = set(tokenizer.special_ids.all)
     for token_id, (name, token) in enumerate(zip(names, tokenizer.all_tokens, strict=True)):
-        if token_id >= len(SPECIALS) and name.strip():
+        if token_id not in special and name.strip():
             spellings = [name] if tokenizer.is_lossless else [token, name]
             found[token_id] = list(dict.fromkeys([*spellings, *(word.lower() for word in spellings)]))
     return found

@@ -82,7 +82,7 @@ def seconds_per_step(rung: Rung, config: NeuralConfig, training: TrainingSetting
 
     assert rung.objective is not None
     objective: type[Objective] = resolve(rung.objective)
-    model = build_model(rung, config).to(device)
+    model = build_model(rung, config, start_id=0).to(device)  # which token it is costs no time
     model.compute_dtype = torch.bfloat16 if training.precision == "bfloat16" else None
     optimiser = Optimiser(training.optimiser, model.named_parameters(), training.clip_norm)
     seconds: list[float] = []

@@ -77,7 +77,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     for reason in plan.reasons:
         reporter.stage(reason)
     texts = Texts(prepared.train, prepared.valid, prepared.test)
-    network = _network(rung, plan.model, plan.training, device, beginning)
+    network = _network(rung, plan.model, plan.training, tokenizer.eos_id, device, beginning)
     objective = _objective(rung, network, texts, plan.training)  # refuses a text that is too short
     figures: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in network.parameters())}
     if beginning is not None:
@@ -117,23 +117,29 @@ def resume(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: 
     train_source, valid, test = (recorded_source(folder, config, name, asked.request.text) for name in PARTS)
     assert train_source is not None
     texts = Texts(*encode(train_source, valid, test, tokenizer, reporter))
-    network = _network(rung, rung.config.parse(config.model), settings, device)
+    network = _network(rung, rung.config.parse(config.model), settings, tokenizer.eos_id, device)
     objective = _objective(rung, network, texts, settings)
     return _run(folder, config, objective, settings, texts, budget, reporter, resume=True)
 
 
 def _network(
-    rung: Rung, config: Any, settings: TrainingSettings, device: Any, beginning: Beginning | None = None
+    rung: Rung,
+    config: Any,
+    settings: TrainingSettings,
+    start_id: int,
+    device: Any,
+    beginning: Beginning | None = None,
 ) -> "NextTokenNetwork":
     """A network with its first weights; a resumed run reads others over them.
 
     Args:
+        start_id: The token that stands before a text.
         beginning: What embeddings begin as.
     """
     import torch
 
     assert isinstance(config, NeuralConfig)
-    network = build_model(rung, config, settings.seed).to(device)
+    network = build_model(rung, config, settings.seed, start_id=start_id).to(device)
     if beginning is not None:
         begin_as(network.embedding.weight, beginning)
     if settings.precision == "bfloat16":

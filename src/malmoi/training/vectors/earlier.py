@@ -16,7 +16,7 @@ from malmoi.errors import ConfigError, RunError
 from malmoi.models.registry import Rung
 from malmoi.runs.folder import RunConfig, read_config, run_path
 from malmoi.text.tokenizers import Tokenizer
-from malmoi.text.vocabulary import SPECIALS
+from malmoi.text.vocabulary import SpecialIds
 
 if TYPE_CHECKING:
     from malmoi.models.phrases import Phrases
@@ -113,10 +113,16 @@ class Earlier:
 
         return Phrases.from_json(path.read_text(encoding="utf-8")).moved(vocab_size)
 
-    def fill(self, words: list[str], inputs: NDArray[np.float32], outputs: NDArray[np.float32]) -> int:
+    def fill(
+        self,
+        words: list[str],
+        special_ids: SpecialIds,
+        inputs: NDArray[np.float32],
+        outputs: NDArray[np.float32],
+    ) -> int:
         """Put the earlier rows into new matrices (V + buckets, D) and (V, D); how many words were found again."""
-        known, n_special = self.vectors.ids, len(SPECIALS)  # which are no words, whatever a file calls its own
-        pairs = [(i, known[word]) for i, word in enumerate(words[n_special:], n_special) if word in known]
+        known, special = self.vectors.ids, set(special_ids.all)  # which are no words, whatever a file calls its own
+        pairs = [(i, known[word]) for i, word in enumerate(words) if i not in special and word in known]
         new, old = np.array(pairs, np.int64).reshape(-1, 2).T
         inputs[new] = self.arrays["inputs"][old] if "inputs" in self.arrays else self.vectors.rows(old)
         if "outputs" in self.arrays:

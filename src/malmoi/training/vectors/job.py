@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from malmoi.arrays import Arrays, read_arrays, write_arrays
 from malmoi.models.registry import Rung
 from malmoi.runs.folder import RunConfig, write_config
+from malmoi.text.vocabulary import SpecialIds
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.checkpoint import STATE as STATE_FILE
 from malmoi.training.progress import Reporter
@@ -37,6 +38,7 @@ class Job:
         tokens: The text; words that belong together are joined.
         counts: How often each token id (V,) occurs in it.
         words: What each id (V,) is called.
+        special_ids: Which ids are no words.
         before: How often each word (V,) was met in the training that this one goes on from; None if it begins anew.
         earlier: What training goes on from; None in a resumed run, whose state holds it.
         seconds: Left by the clock; None if there is none.
@@ -50,6 +52,7 @@ class Job:
     tokens: "TokenStream"
     counts: NDArray[np.int64]
     words: list[str]
+    special_ids: SpecialIds
     phrases: "Phrases | None"
     before: NDArray[np.int64] | None
     earlier: Earlier | None

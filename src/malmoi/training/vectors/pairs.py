@@ -22,6 +22,7 @@ def count_job(job: Job, store: Store) -> "Cooccurrence":
         job.tokens,
         len(job.words),
         job.model,
+        special_ids=job.special_ids,
         memory=parse_size(job.settings.memory),
         n_threads=job.n_threads,
         store=store,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from malmoi.models.options.vectors import VectorConfig
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
+from malmoi.text.vocabulary import SpecialIds
 from malmoi.text.wording import WordedSource, Wording
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request
@@ -57,6 +58,7 @@ def choose_phrases(
     tokens: "TokenStream",
     counts: NDArray[np.int64],
     words: list[str],
+    special_ids: SpecialIds,
     earlier: Earlier | None,
     reporter: Reporter,
 ) -> "Phrases | None":
@@ -72,7 +74,7 @@ def choose_phrases(
         return None
     reporter.stage("looking for words that belong together")
     settings = PhraseSettings(passes=model.phrases, threshold=model.phrase_threshold)
-    found = find_phrases(tokens, counts, settings)
+    found = find_phrases(tokens, counts, settings, special_ids=special_ids)
     reporter.stage(f"{len(found.pairs):,} pairs of words are joined, as {', '.join(found.names(words)[:3])}")
     return found if len(found.pairs) else None
 
@@ -94,10 +96,10 @@ def word_names(tokenizer: Tokenizer) -> list[str]:
     """
     if tokenizer.kind == "word":
         return tokenizer.all_tokens
-    names, taken = list[str](), set[str]()
+    names, taken, special = list[str](), set[str](), set(tokenizer.special_ids.all)
     for token_id, piece in enumerate(tokenizer.all_tokens):
         name = piece
-        if tokenizer.kind == "morpheme" and token_id > tokenizer.eos_id:
+        if tokenizer.kind == "morpheme" and token_id not in special:
             form, _, tag = piece.rpartition("/")
             name = f"{form}다" if tag.split("-")[0] in ("VV", "VA", "VX", "VCN") else form
         elif tokenizer.kind != "morpheme":

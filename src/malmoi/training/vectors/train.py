@@ -29,7 +29,6 @@ from malmoi.runs.folder import RunConfig, describe_tokenizer, versions, write_co
 from malmoi.runs.vector_card import write_vector_card
 from malmoi.text.sources import TextSource
 from malmoi.text.tokenizers import Tokenizer
-from malmoi.text.vocabulary import SPECIALS
 from malmoi.training.budget import Budget
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.progress import Interrupted, Reporter
@@ -66,7 +65,9 @@ def train_vectors(rung: Rung, folder: Path, order: Asked, reporter: Reporter) ->
     options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
     source = read_source(asked.text, options)
     tokenizer, model = choose_words(asked, source, model, earlier, reporter)
-    most = max(1, tokenizer.vocab_size - len(SPECIALS) - 1)  # directions that a table of these words has
+    most = max(
+        1, tokenizer.vocab_size - len(tokenizer.special_ids.all) - 1
+    )  # directions that a table of these words has
     if rung.name == "cooccurrence" and "embed_dim" not in model_options and model.embed_dim > most:
         reporter.stage(f"vectors of {most} numbers: the text has few words (--embed-dim)")
         model = model.model_copy(update={"embed_dim": most})
@@ -156,7 +157,7 @@ def _job(
         room = Path(name)
         tokenizer.save(room)
         tokenizer.release()  # it takes more than the words
-        phrases = choose_phrases(folder, model, tokens, counts, words, earlier, reporter)
+        phrases = choose_phrases(folder, model, tokens, counts, words, tokenizer.special_ids, earlier, reporter)
         if phrases is not None:
             write_bytes(room / PHRASES, phrases.to_json().encode())
             tokens = phrases.join(tokens, store)
@@ -164,7 +165,8 @@ def _job(
             counts = count_tokens(tokens, len(words))
         before = saved_before(folder) if earlier is None else earlier.counts(words)
         seconds = budget.for_vectors()
-        yield Job(folder, rung, model, config, room, tokens, counts, words, phrases, before, earlier, seconds, reporter)
+        cut = (tokens, counts, words, tokenizer.special_ids, phrases)
+        yield Job(folder, rung, model, config, room, *cut, before, earlier, seconds, reporter)
 
 
 def _learn(job: Job) -> None:

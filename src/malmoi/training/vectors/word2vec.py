@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.models.options.vectors import Word2VecConfig
-from malmoi.text.vocabulary import SPECIALS
+from malmoi.text.vocabulary import SpecialIds
 from malmoi.training.progress import StepReport
 from malmoi.training.vectors.job import Job, Made
 
@@ -51,11 +51,12 @@ def learn_word2vec(job: Job) -> Made:
     if job.seconds is None:
         job.reporter.stage(f"reading the text {job.epochs} times: {job.epochs * len(job.tokens):,} tokens (--epochs)")
     counts = job.counts if job.before is None else job.counts + job.before
-    token_ids = by_frequency(counts)  # made now: later the matrices take all the room
+    token_ids = by_frequency(counts, job.special_ids)  # made now: later the matrices take all the room
     trained = train(
         job.tokens,
         job.counts,
         options,
+        special_ids=job.special_ids,
         seed=settings.seed,
         n_threads=job.n_threads,
         mode=settings.mode,
@@ -96,10 +97,10 @@ def _made(job: Job, trained: "Trained", counts: NDArray[np.int64], token_ids: ND
     return Made(token_ids, counts[token_ids], vectors, arrays, figures, metrics)
 
 
-def by_frequency(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def by_frequency(counts: NDArray[np.int64], special_ids: SpecialIds) -> NDArray[np.int64]:
     """The ids of words (W,) that occur at all, most frequent first; of equally frequent ones the lower id comes first."""
     counts = counts.copy()
-    counts[: len(SPECIALS)] = 0
+    counts[special_ids.all] = 0
     order = np.argsort(-counts, kind="stable")
     return order[counts[order] > 0].astype(np.int64)
 
@@ -117,7 +118,8 @@ def _subwords(job: Job) -> "Subwords | None":
         return None
     from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 
-    names = ["" if i < len(SPECIALS) else word for i, word in enumerate(job.words)]
+    special = set(job.special_ids.all)
+    names = ["" if i in special else word for i, word in enumerate(job.words)]
     found = Subwords.build(names, SubwordSettings.of(job.model))
     job.reporter.stage(
         f"pieces of words share {job.model.subword_buckets:,} vectors, {len(found.rows) / len(names):.1f} a word"
@@ -132,7 +134,7 @@ def _initial(job: Job, subwords: "Subwords | None") -> tuple[NDArray[np.float32]
     rng = np.random.default_rng(job.settings.seed)
     inputs = (rng.random((n_rows, dim), np.float32) - np.float32(0.5)) / np.float32(dim)
     outputs = np.zeros((len(job.words), dim), np.float32)
-    n_found = job.earlier.fill(job.words, inputs, outputs)
-    n_new = len(job.words) - len(SPECIALS) - n_found
+    n_found = job.earlier.fill(job.words, job.special_ids, inputs, outputs)
+    n_new = len(job.words) - len(job.special_ids.all) - n_found
     job.reporter.stage(f"going on from {job.earlier.source}: {n_found:,} words are known, {n_new:,} are new")
     return inputs, outputs
