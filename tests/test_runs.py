@@ -2,6 +2,8 @@
 
 import json
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from malmoi.arrays import checked, read_arrays, write_arrays
-from malmoi.errors import MalmoiError, RunError
+from malmoi.arrays import Arrays, checked, map_arrays, read_arrays, write_arrays
 from malmoi.runs.folder import (
     RunConfig,
     append_metrics,
@@ -22,6 +23,11 @@ from malmoi.runs.folder import (
 )
 
 
+@pytest.fixture(params=[read_arrays, map_arrays])
+def read(request: pytest.FixtureRequest) -> Callable[[Path], Arrays]:
+    return request.param
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_config(tmp_path, RunConfig(family="lstm", model={"vocab_size": 7}, seed=3))
@@ -30,10 +36,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_written_is_read(folder: Path) -> None:
+def test_what_is_written_is_read(folder: Path, read: Callable[[Path], Arrays]) -> None:
     config = read_config(folder)
     assert (config.family, config.model, config.seed) == ("lstm", {"vocab_size": 7}, 3)
-    arrays = read_arrays(folder / "model.safetensors")
+    arrays = read(folder / "model.safetensors")
     np.testing.assert_array_equal(arrays["a"], np.arange(12).reshape(3, 4))
     assert checked(arrays, {"a": (3, 4), "b": (5,)}, folder) is arrays
 
@@ -61,34 +67,34 @@ def test_names_do_not_lead_out_of_runs(name: str, tmp_path: Path, monkeypatch: p
         run_path(name)
 
 
-def test_a_truncated_model_is_named(folder: Path) -> None:
+def test_a_truncated_model_is_named(folder: Path, read: Callable[[Path], Arrays]) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(RunError, match=r"model.safetensors is damaged or cut off.*Copy the run again"):
-        read_arrays(path)
+        read(path)
 
 
-def test_a_missing_model_is_named(folder: Path) -> None:
+def test_a_missing_model_is_named(folder: Path, read: Callable[[Path], Arrays]) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(RunError, match="model.safetensors is missing. Copy the run again"):
-        read_arrays(folder / "model.safetensors")
+        read(folder / "model.safetensors")
 
 
-def test_a_tampered_model_is_refused(folder: Path) -> None:
+def test_a_tampered_model_is_refused(folder: Path, read: Callable[[Path], Arrays]) -> None:
     path = folder / "model.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1  # one bit of the last weight
     path.write_bytes(data)
     with pytest.raises(RunError, match="does not match its own checksum: it was altered"):
-        read_arrays(path)
+        read(path)
 
 
-def test_a_header_that_claims_a_terabyte_allocates_nothing(folder: Path) -> None:
+def test_a_header_that_claims_a_terabyte_allocates_nothing(folder: Path, read: Callable[[Path], Arrays]) -> None:
     header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 38], "data_offsets": [0, 1 << 40]}}).encode()
     path = folder / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 64)
     with pytest.raises(RunError, match="damaged or cut off"):
-        read_arrays(path)
+        read(path)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -102,11 +108,21 @@ def test_mutated_files_end_in_our_error_or_in_the_same_arrays(folder: Path, data
         mutated[position] = data.draw(st.integers(0, 255))
     path = folder / "mutated.safetensors"
     path.write_bytes(mutated)
-    try:
-        arrays = read_arrays(path)
-    except MalmoiError:
-        return
-    np.testing.assert_array_equal(arrays["a"], np.arange(12).reshape(3, 4))
+    for read in (read_arrays, map_arrays):
+        with suppress(MalmoiError):
+            np.testing.assert_array_equal(read(path)["a"], np.arange(12).reshape(3, 4))
+
+
+def test_mapped_arrays_of_every_kind_are_read_only(tmp_path: Path) -> None:
+    kinds = [f"{kind}{size}" for kind, sizes in (("i", "1248"), ("u", "1248"), ("f", "248")) for size in sizes] + ["?"]
+    arrays = {kind: np.arange(6).reshape(2, 3).astype(kind) for kind in kinds} | {"empty": np.zeros((0, 4), np.int32)}
+    write_arrays(tmp_path / "all", arrays)
+    mapped = map_arrays(tmp_path / "all")
+    assert mapped.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(mapped[name], array, strict=True)
+        assert type(mapped[name]) is np.ndarray
+        assert not mapped[name].flags.writeable
 
 
 def test_shapes_that_do_not_fit_the_config_are_named(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from malmoi.files import atomic_file, release_pages
 READ_AT_ONCE = 1 << 26  # bytes of an array
 
 
+LARGEST_HEADER = 1 << 20  # bytes, of a file of arrays; ours have some thousand
 Arrays = dict[str, NDArray[Any]]
+_AGAIN = "Copy the run again from where it was made, or train again."
+_TYPES: dict[str, np.dtype[Any]] = {
+    **{f"F{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+    **{f"I{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"U{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    "BOOL": np.dtype(np.bool_),
+}
 
 
 def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -71,17 +80,61 @@ def read_arrays(path: Path) -> Arrays:
     """
     from safetensors import SafetensorError, safe_open
 
-    advice = "Copy the run again from where it was made, or train again."
     if not path.is_file():
-        raise RunError(f"{path} is missing. {advice}")
+        raise RunError(f"{path} is missing. {_AGAIN}")
     try:
         with safe_open(path, framework="numpy") as file:
             expected = (file.metadata() or {}).get("sha256")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} is damaged or cut off ({error}). {advice}") from None
+        raise RunError(f"{path} is damaged or cut off ({error}). {_AGAIN}") from None
     if expected != digest_of(arrays):
-        raise RunError(f"{path} does not match its own checksum: it was altered after it was written. {advice}")
+        raise RunError(f"{path} does not match its own checksum: it was altered after it was written. {_AGAIN}")
+    return arrays
+
+
+def mapped(path: Path, advice: str) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of a safetensors file, mapped read-only, and what it says of itself; places are checked, numbers are not.
+
+    Raises:
+        RunError: If the parts of the file do not agree with each other; `advice` ends the message.
+    """
+    arrays: Arrays = {}
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length) if length <= min(size - 8, LARGEST_HEADER) else b"")
+        told = dict(header.pop("__metadata__", {}))
+        for name, entry in header.items():
+            kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
+            begin, end = entry["data_offsets"]
+            if not all(type(n) is int and n >= 0 for n in (*shape, begin, end)):
+                raise ValueError(f"{name} has the shape {shape}")
+            if end - begin != math.prod(shape) * kind.itemsize or 8 + length + end > size:
+                raise ValueError(f"{name} lies outside the file")
+            if (8 + length + begin) % kind.itemsize:
+                raise ValueError(f"{name} is not aligned")
+            if begin == end:  # which no system maps
+                arrays[name] = np.frombuffer(b"", kind).reshape(shape)
+            else:
+                arrays[name] = np.memmap(path, kind, "r", 8 + length + begin, shape).view(np.ndarray)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverflowError) as error:
+        raise RunError(f"{path} is damaged or cut off ({error or 'its header'}). {advice}") from None
+    return arrays, told
+
+
+def map_arrays(path: Path) -> Arrays:
+    """What `write_arrays` wrote, checked like that, but mapped: nothing is copied, and several processes share one in memory.
+
+    Raises:
+        RunError: If the file is missing, truncated or altered.
+    """
+    if not path.is_file():
+        raise RunError(f"{path} is missing. {_AGAIN}")
+    arrays, told = mapped(path, _AGAIN)
+    if told.get("sha256") != digest_of(arrays):
+        raise RunError(f"{path} does not match its own checksum: it was altered after it was written. {_AGAIN}")
     return arrays
 
 

@@ -1,5 +1,6 @@
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +54,52 @@ def test_unknown_words_are_told(malmoi: Malmoi, word_run: Path) -> None:
     )
     told = malmoi("generate", word_run, "--prompt", "a zebra, 얼룩말", "--max-tokens", "1").err
     assert told == "2 words are not in the vocabulary; the model reads them as <unk>.\n"
+
+
+@pytest.fixture(scope="module")
+def control_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose words hold characters that a terminal acts upon, each as likely as any."""
+    folder = tmp_path_factory.mktemp("controls")
+    (folder / "text.txt").write_text("\x1b[31m \x03 \x9b2J a\x19b\n" * 99, encoding="utf-8")
+    return package.train("ngram", folder / "text.txt", out=folder / "run", tokenizer="word", prune="0").folder
+
+
+def test_no_verb_shows_a_raw_control_character(
+    malmoi: Malmoi, control_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "\\x1b[31m" in malmoi("next", control_run).out.split()
+    assert "a\\x19b" in malmoi("explain", control_run, "\x1b[31m \x03 \x9b2J a\x19b").out
+    assert "\\x03" in malmoi("info", control_run.parent / "text.txt").out
+    piped(monkeypatch, b"a")
+    assert malmoi("complete", control_run).out == "a\\x19b\n"
+    for verb in (("next",), ("explain", "\x03 a\x19b"), ("info",)):
+        out = malmoi(verb[0], control_run, *verb[1:]).out
+        assert not set(out) & {chr(point) for point in range(32)} - {"\n", "\t"}
+
+
+def test_json_and_text_for_a_program_are_exact(
+    malmoi: Malmoi, control_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = malmoi("next", control_run, "--json")
+    assert code == 0
+    assert "\x1b[31m" in {row["text"] for row in json.loads(out)["next"]}
+    options = ("--prompt", "\x1b[31m", "--max-tokens", "3", "--temperature", "0")
+    assert malmoi("generate", control_run, *options).out == "\x1b[31m \x03 \x9b2J a\x19b\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert malmoi("generate", control_run, *options).out == "\\x1b[31m \\x03 \\x9b2J a\\x19b\n"
+
+
+def test_one_answer_waits_for_nothing_that_it_does_not_need(word_run: Path) -> None:
+    heavy = {"torch", "scipy", "numba", "jaxtyping", "tokenizers", "sentencepiece", "kiwipiepy", "rich"}
+    program = f"""
+import sys
+from malmoi.cli import main
+code = main(["next", {str(word_run)!r}, "the"])
+print(sorted(set(sys.modules) & {heavy!r}), file=sys.stderr)
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
 
 
 def test_generate_streams_prompt_and_text(malmoi: Malmoi, char_run: Path) -> None:

@@ -11,7 +11,7 @@ from toys import ALL_BYTES, Fixed, Memory, Morphemes, Pieces, RandomModel, Words
 from malmoi.errors import ConfigError, RunError
 from malmoi.generation import completion
 from malmoi.generation.completion import Completer, complete, next_words
-from malmoi.generation.index import VocabularyIndex, advance
+from malmoi.generation.index import VocabularyIndex, advance, is_word_character, whole_characters
 from malmoi.text.hangul import keystrokes
 
 GREETINGS = [
@@ -292,6 +292,45 @@ def test_the_index_finds_the_same_tokens_as_trying_all() -> None:
             if after is not None and (not after[1] or len(index.compatible(*after)[0])):
                 fitting[token_id] = after[1]
         assert dict(zip(ids.tolist(), left, strict=True)) == fitting
+
+
+def arranged_one_by_one(tokenizer) -> dict[str, list]:
+    """What the index knows of a vocabulary, by looking at each token in turn."""
+    found: dict[str, list] = {"breaks": [], "inner": [], "continuations": [], "keys": []}
+    for token_id, surface in enumerate(tokenizer.token_bytes()):
+        surface = surface.removeprefix(b" ") if tokenizer.kind == "word" else surface
+        if token_id < 4 or not surface:
+            continue
+        if 0x80 <= surface[0] < 0xC0:
+            found["continuations"].append(token_id)
+            continue
+        text, pending = whole_characters(surface) or ("", b"?")
+        found["breaks" if text and not is_word_character(text[0]) else "inner"].append(token_id)
+        if not pending:
+            found["keys"].append((keystrokes(text), token_id))
+    return found
+
+
+PIECE = st.one_of(
+    st.text("ab가각낢ㄱㅘᆪ é\u0301.\0\u200d\U0001f6a4", min_size=1, max_size=5).map(str.encode),
+    st.binary(min_size=1, max_size=5),
+    st.tuples(
+        st.sampled_from(["가각", "a", ""]), st.sampled_from([b"\xea\xb0", b"\xea", b"\xff", b"\xed\xa0\x80"])
+    ).map(lambda parts: parts[0].encode() + parts[1]),
+)
+
+
+@settings(deadline=None)
+@given(pieces=st.lists(PIECE, min_size=1, max_size=30, unique=True), kind=st.sampled_from(["word", "bpe"]))
+def test_the_arrays_of_the_index_are_those_of_looking_at_each_token(pieces, kind) -> None:
+    tokenizer = Pieces(pieces, kind)
+    index, expected = VocabularyIndex(tokenizer), arranged_one_by_one(tokenizer)
+    for name in ("breaks", "inner", "continuations"):
+        assert getattr(index, name).tolist() == expected[name]
+    assert index.openers.tolist() == sorted(expected["breaks"] + expected["inner"])
+    for key in {keys[0] for keys, _ in expected["keys"]}:
+        keys, ids = index._beginning_with(key)
+        assert list(zip(keys, ids.tolist(), strict=True)) == sorted(k for k in expected["keys"] if k[0][0] == key)
 
 
 def test_bad_arguments_are_refused() -> None:

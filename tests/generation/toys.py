@@ -117,6 +117,9 @@ class Words(Tokenizer):
     def token(self, token_id):
         return self.pieces[token_id]
 
+    def piece(self, token_id):
+        return self.pieces[token_id]
+
     def token_bytes(self):
         return [b"", b"", b"", b"\n", *(b" " + word.encode() for word in self.pieces[4:])]
 

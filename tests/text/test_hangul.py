@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from malmoi.text import hangul
@@ -17,6 +17,19 @@ def test_every_syllable_comes_apart_as_unicode_says_and_goes_together_again() ->
         assert conjoining == unicodedata.normalize("NFD", syllable)
         assert hangul.compose(*hangul.parts(syllable)) == syllable
         assert hangul.compose(*conjoining) == syllable
+
+
+@settings(deadline=None)
+@given(
+    st.text(st.sampled_from("가각값뷁힣ㄱㅏㄳㅘ각ᆪᇂ\u1160\u11ff\u3130ab \n\0\udcff\U0001f6a4"), min_size=1, max_size=9)
+)
+def test_keystrokes_of_a_long_text_are_those_of_its_characters(text: str) -> None:
+    long = text * (hangul.WORTH_ARRAYS // len(text) + 1)
+    assert hangul.keystrokes(long) == "".join(map(hangul.keystrokes, long))
+
+
+def test_keystrokes_of_all_syllables_at_once() -> None:
+    assert hangul.keystrokes("".join(SYLLABLES)) == "".join(map(hangul.keystrokes, SYLLABLES))
 
 
 def test_compatibility_jamo_are_the_ones_unicode_maps_to_the_same_letters() -> None:

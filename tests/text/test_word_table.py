@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from malmoi.text.slicing import LAST_SPACE, count_at_once
 from malmoi.text.word_table import WordTable, count_units
 
 SPACES = " \t\x0b\x0c\r\x1c\x85\xa0\u1680\u2003\u2028\u202f\u205f\u3000"
@@ -31,6 +32,11 @@ def test_ids_are_those_of_a_dictionary(words: list[str], texts: list[str]) -> No
 def test_sizes_are_those_that_python_finds(lines: list[str]) -> None:
     expected = [[len(line.split()), len(line) + 1, len(line.encode()) + 1] for line in lines]
     assert count_units("\n".join(lines)).tolist() == expected
+    assert count_at_once("\n".join(lines)).tolist() == expected
+
+
+def test_no_white_space_comes_after_the_last_one_that_is_looked_for() -> None:
+    assert [point for point in range(LAST_SPACE, 0x110000) if chr(point).isspace()] == [LAST_SPACE]
 
 
 def test_many_words_and_no_words() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from malmoi.text.printable import printable
 from malmoi.training.progress import EvaluationReport, Reporter, StepReport
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ def print_table(
 
     Args:
         columns: Their headings; all empty for a table without.
-        rows: Cells, as text.
+        rows: Cells, as text; control characters in them are written out.
         title: Stands above it.
         left: Which columns are aligned to the left; the others hold numbers.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         lines = ["\t".join(columns)] * any(columns) + ["\t".join(row) for row in rows]
         print("\n".join([title] * bool(title) + lines), flush=True)

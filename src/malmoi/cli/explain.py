@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from malmoi.cli.console import emit, note, print_facts, print_table
 from malmoi.cli.options import Device, Json, RunName
 from malmoi.language import Language
+from malmoi.text.printable import printable_text
 
 if TYPE_CHECKING:
     from malmoi.explain.explanation import Explanation, Numbers, Unit
@@ -157,7 +158,7 @@ def _print_units(title: str, units: Sequence["Unit"], place: int, bits: str) -> 
         share = min(unit.nats / math.log(2) / MOST_BITS, 1.0)
         red, other = 255, round(235 * (1 - share))
         style = f"black on rgb({red},{other},{other})" + " underline bold" * (i == place)
-        strip.append(unit.text.replace("\n", "⏎\n") or unit.name, style)
+        strip.append(printable_text(unit.text).replace("\n", "⏎\n") or unit.name, style)
     Console(highlight=False).print(strip)
 
 

@@ -1,6 +1,7 @@
 """`malmoi next`, `generate` and `complete`: a trained model at work."""
 
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 from malmoi.cli.console import emit, note, print_table
 from malmoi.cli.options import Device, Engine, Json, RunName
+from malmoi.text.printable import printable, printable_text
 
 if TYPE_CHECKING:
     from malmoi.api import Run
@@ -28,6 +30,9 @@ def next_words(
     engine: Engine = "auto",
     json: Json = False,
 ) -> None:
+    # NumPy's threads wait for their next product by going round and round, for longer than one answer takes to be found. This
+    # lets them sleep at once; it has an effect before NumPy is imported, so not where malmoi is used as a library.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     from malmoi.api import load
 
     model = load(run, device, engine)
@@ -83,9 +88,9 @@ def generate(
     if n == 1 and not json:
         pieces = model.stream(prompt, max_tokens=max_tokens, options=options, seed=seed, stop=ends)
         first = next(pieces, "")  # arguments are checked before the prompt is shown
-        print(prompt + first, end="", flush=True)
+        print(_running(prompt + first), end="", flush=True)
         for piece in pieces:
-            print(piece, end="", flush=True)
+            print(_running(piece), end="", flush=True)
         print()
         return
     texts = model.generate(prompt, max_tokens=max_tokens, options=options, n=n, seed=seed, stop=ends)
@@ -93,7 +98,12 @@ def generate(
         emit({"run": str(model.folder), "prompt": prompt, "seed": seed, "texts": texts})
         return
     for place, text in enumerate(texts, start=1):
-        print(f"{'' if place == 1 else chr(10)}--- {place} ---\n{prompt}{text}")
+        print(f"{'' if place == 1 else chr(10)}--- {place} ---\n{_running(prompt + text)}")
+
+
+def _running(text: str) -> str:
+    """Running text for standard output: all of it for a file or a program, nothing that a terminal would act upon."""
+    return printable_text(text) if sys.stdout.isatty() else text
 
 
 def complete(
@@ -117,7 +127,7 @@ def complete(
         if json:
             answers.append({"text": line, "completions": [row._asdict() for row in found]})
         else:
-            print("\t".join(row.completion for row in found), flush=True)
+            print("\t".join(printable(row.completion) for row in found), flush=True)
     if json:
         emit({"run": str(model.folder), "lines": answers})
 
@@ -145,12 +155,12 @@ def _complete_interactively(model: "Run", k: int) -> None:
         if not found:
             note("  (nothing in this vocabulary begins like that)")
         for row in found:
-            print(f"  {math.exp(row.log_prob):8.2g}  {row.completion}")
+            print(f"  {math.exp(row.log_prob):8.2g}  {printable(row.completion)}")
 
 
 def warn_unknown(model: "Run", text: str) -> None:
     """Say so where a model with a closed vocabulary cannot read all of a text."""
-    _ = model.model  # reads its weights while the tokenizer is read, so it should come first
+    model.load()
     n_unknown = model.tokenizer.count_unknown(text)
     if n_unknown:
         words = "1 word is" if n_unknown == 1 else f"{n_unknown} words are"

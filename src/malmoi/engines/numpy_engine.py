@@ -24,18 +24,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError
+from malmoi.files import release_pages
 from malmoi.models.interface import LogProbs, State, TokenIds, VectorLanguageModel
 from malmoi.models.options.base import NeuralConfig
 from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
 from malmoi.scratch.checks import check_ids
+from malmoi.shapes import Float, Integer
 
 BLOCK_ELEMENTS = 1 << 22  # logits held at a time: 16 MB in float32
 STRIP = 128  # rows turned into columns at a time
+STRIPS_IN_MEMORY = 16  # of a matrix that is mapped from a file
 
 Array = NDArray[Any]
 Carried = tuple[tuple[Array, ...], ...]  # for each layer what it carries from token to token, each array (B, ...)
@@ -79,10 +81,8 @@ class NumPyLanguageModel(VectorLanguageModel):
 
     def __init__(self, config: NeuralConfig, arrays: Mapping[str, Array], start_id: int) -> None:
         self.config, self.vocab_size, self.start_id = config, config.vocab_size, start_id
-        self.weights = {
-            name: array if array.ndim == 1 or name == "embedding.weight" else transposed(array).T
-            for name, array in in_one_precision(arrays).items()
-        }
+        weights = laid_out(arrays)
+        self.weights = {name: array for name, array in weights.items() if name in config.weight_shapes()}
         self._network: _Network
         if isinstance(config, NNLMConfig):
             self._network = _Window(config, self.weights, start_id)
@@ -90,8 +90,7 @@ class NumPyLanguageModel(VectorLanguageModel):
             self._network = _Stack(config, self.weights)
         else:
             raise no_twin(config)
-        table = self.weights["embedding.weight"]
-        self._output = transposed(table) if config.tie_embeddings else self.weights["output.weight"].T  # (W, V)
+        self._output = weights["output.weight"].T  # (W, V)
         self._bias = self.weights["output.bias"]  # (V,)
 
     def start(self, batch_size: int = 1) -> NumPyState:
@@ -318,11 +317,27 @@ class _Window(_Network):
         return hidden.reshape(n_steps, batch_size, -1), ((after,),)
 
 
+def laid_out(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The same weights, their matrices turned in memory to be read along (input, output); turned ones stay as they are.
+
+    Tied embeddings are there twice then: rows are taken from one, products made with the other.
+    """
+    weights = in_one_precision(arrays)
+    weights.setdefault("output.weight", weights["embedding.weight"])
+    for name, array in weights.items():
+        if array.ndim > 1 and name != "embedding.weight" and not array.T.flags.c_contiguous:
+            weights[name] = transposed(array).T
+    return weights
+
+
 def transposed(weight: Float[np.ndarray, "out in"]) -> Float[np.ndarray, "in out"]:
     """A copy of the matrix, its rows as columns. Made in strips that stay in the processor's cache: three times as fast."""
     turned = np.empty(weight.shape[::-1], weight.dtype)
     for begin in range(0, len(weight), STRIP):
         turned[:, begin : begin + STRIP] = weight[begin : begin + STRIP].T
+        if not begin // STRIP % STRIPS_IN_MEMORY:
+            release_pages(weight)  # of a mapped file, which need not be in memory beside its copy
+    release_pages(weight)
     return turned
 
 

@@ -2,8 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
-from malmoi.arrays import Arrays, checked, read_arrays
+from malmoi.arrays import Arrays, checked, map_arrays
 from malmoi.errors import MissingExtraError
 from malmoi.machine import find_device
 from malmoi.models.interface import LanguageModel
@@ -23,12 +24,12 @@ def open_network(run: Opening) -> LanguageModel:
     path = run.folder / "model.safetensors"
     in_numpy = served_by_numpy(run)
     with ThreadPoolExecutor(1) as pool:  # the checksum of the weights and the tokenizer keep one core each busy
-        reading = pool.submit(read_arrays, path)
-        if in_numpy:  # imported meanwhile, too
-            from malmoi.engines.numpy_engine import NumPyLanguageModel
+        reading = pool.submit(_read_weights, path, run.config, in_numpy)
         start_id = run.tokenizer().eos_id
-        arrays = checked(reading.result(), run.config.weight_shapes(), path)
+        arrays = reading.result()
     if in_numpy:
+        from malmoi.engines.numpy_engine import NumPyLanguageModel
+
         return NumPyLanguageModel(run.config, arrays, start_id)
     return _in_torch(run, arrays, start_id)
 
@@ -42,6 +43,14 @@ def served_by_numpy(run: Opening) -> bool:
     return str(find_device("auto")) == "cpu"
 
 
+def _read_weights(path: Path, config: NeuralConfig, in_numpy: bool) -> Arrays:
+    """The weights of a network, mapped; for NumPy they are laid out as it reads them."""
+    from malmoi.engines.numpy_engine import laid_out
+
+    arrays = checked(map_arrays(path), config.weight_shapes(), path)
+    return laid_out(arrays) if in_numpy else arrays
+
+
 def _in_torch(run: Opening, arrays: Arrays, start_id: int) -> LanguageModel:
     try:
         import torch
@@ -53,5 +62,5 @@ def _in_torch(run: Opening, arrays: Arrays, start_id: int) -> LanguageModel:
     network = build_model(run.rung, run.config, start_id=start_id)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            parameter.copy_(torch.from_numpy(arrays[name]))
+            parameter.copy_(torch.from_numpy(arrays[name].copy()))  # what is mapped cannot be written to
     return TorchLanguageModel(network.to(find_device(run.device)), start_id=start_id)

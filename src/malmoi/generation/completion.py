@@ -118,7 +118,7 @@ class Completer:
             log_probs, _ = self._read(context)
             row = log_probs[0].astype(np.float64)
             row[self._never] = -np.inf
-            return [NextToken(tokenizer.token(int(i)), math.exp(row[i])) for i in _best(row, k) if row[i] > -np.inf]
+            return [NextToken(self._name(int(i)), math.exp(row[i])) for i in _best(row, k) if row[i] > -np.inf]
         stripped = context.rstrip(" \t")
         spaced = stripped != context
         needs_break = bool(stripped) and stripped[-1] != "\n" and (spaced or is_word_character(stripped[-1]))
@@ -171,9 +171,12 @@ class Completer:
         ids, log_probs, _ = model.top(token_ids[None], model.start(1), k + len(self._never))
         check_numbers(log_probs)
         rows = zip(ids[0].tolist(), log_probs[0].tolist(), strict=True)
-        return [NextToken(tokenizer.token(i), math.exp(p)) for i, p in rows if i not in self._never and p > -math.inf][
-            :k
-        ]
+        return [NextToken(self._name(i), math.exp(p)) for i, p in rows if i not in self._never and p > -math.inf][:k]
+
+    def _name(self, token_id: int) -> str:
+        """A token that is a word as it is; others as people see them."""
+        is_word = self.tokenizer.kind in WORD_KINDS and token_id != self.tokenizer.eos_id
+        return self.tokenizer.piece(token_id) if is_word else self.tokenizer.token(token_id)
 
     def _read(self, context: str) -> tuple[LogProbs, State]:
         """log_probs (1, V) after the context, and the state; only what is new since the last call is read."""

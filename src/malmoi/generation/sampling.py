@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Bool, Float, Int
 
 from malmoi.errors import ConfigError, RunError
 from malmoi.generation.writing import ByteText, MorphemeText, Writer
 from malmoi.models.interface import LanguageModel, LogProbs, State
+from malmoi.shapes import Bool, Float, Int
 from malmoi.text.tokenizers import Tokenizer
 
 READ_CHUNK = 256  # tokens of a prompt read at once, so that a long prompt needs no more memory than a short one

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64, Integer
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, ContextError, ContextWarning
+from malmoi.shapes import Bool, Float, Int64, Integer
 
 TokenIds = Integer[np.ndarray, "batch time"]
 LogProbs = Float[np.ndarray, "batch vocab"]

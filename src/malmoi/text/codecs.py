@@ -10,7 +10,7 @@ A codec sees lines in NFC without line breaks, and ends each with EOS.
 import os
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -76,6 +76,8 @@ class WordCodec(Codec):
         """Take what makes words (or morphemes) of lines, what makes a line of words, and whether `cut` is str.split."""
         self._pieces = vocabulary.pieces
         self._cut = cut
+        if vocabulary.ids is not None:
+            self._ids = vocabulary.ids
         self._join = join
         self._is_white_space = is_white_space
 
@@ -84,22 +86,21 @@ class WordCodec(Codec):
             self.__dict__.pop(name, None)
 
     @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {piece: token_id for token_id, piece in enumerate(self._pieces) if token_id > EOS}
+    def _ids(self) -> Mapping[str, int]:
+        return {piece: token_id for token_id, piece in enumerate(self._pieces)}
 
     @cached_property
     def _table(self) -> "WordTable":
         from malmoi.text.word_table import WordTable
 
-        return WordTable(self._ids)
+        return WordTable({piece: token_id for piece, token_id in self._ids.items() if token_id > EOS})
 
     def encode(self, lines: Sequence[str]) -> list[TokenIds]:
         if self._is_white_space and sum(map(len, lines)) > WORTH_COMPILING:
             joined = self.encode_stream("\n".join(lines)).ids
             ends = np.flatnonzero(joined == EOS) + 1
             return [joined[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
-        ids = self._ids
-        return [np.array([*[ids.get(unit, UNK) for unit in units], EOS], np.int32) for units in self._cut(lines)]
+        return [np.array([*map(self._id, units), EOS], np.int32) for units in self._cut(lines)]
 
     def encode_stream(self, text: str) -> Encoded:
         if self._is_white_space and len(text) > WORTH_COMPILING:
@@ -109,11 +110,15 @@ class WordCodec(Codec):
         which: list[int] = []
         for units in self._cut(text.split("\n")):
             for unit in units:
-                ids.append(token_id := self._ids.get(unit, UNK))
+                ids.append(token_id := self._id(unit))
                 if token_id == UNK:
                     which.append(places.setdefault(unit, len(places)))
             ids.append(EOS)
         return Encoded(np.array(ids, np.int32), list(places), np.array(which, np.int64))
+
+    def _id(self, unit: str) -> int:
+        token_id = self._ids.get(unit, UNK)
+        return token_id if token_id > EOS else UNK  # what is written like a special token is text
 
     def decode(self, token_ids: Sequence[int]) -> str:
         lines: list[list[str]] = [[]]
@@ -161,10 +166,23 @@ class SubwordCodec(Codec):
         ids = self._ids([part for line_parts in parts for part in line_parts])
         return [np.concatenate([*islice(ids, len(line_parts)), _END]) for line_parts in parts]
 
+    def encode_stream(self, text: str) -> Encoded:
+        ids: list[int] = []
+        parts = [list(slices(line)) for line in text.split("\n")]
+        found = self._encodings([part for line_parts in parts for part in line_parts])
+        for line_parts in parts:
+            for _ in line_parts:
+                ids += next(found)
+            ids.append(EOS)
+        return Encoded(np.array(ids, np.int32), [], np.zeros(0, np.int64))
+
     def _ids(self, parts: Sequence[str]) -> Iterator[TokenIds]:
+        return (np.array(ids, np.int32) for ids in self._encodings(parts))
+
+    def _encodings(self, parts: Sequence[str]) -> Iterator[list[int]]:
         for begin in range(0, len(parts), 512):
             for encoding in self._backend.encode_batch_fast(parts[begin : begin + 512], add_special_tokens=False):
-                yield np.array(encoding.ids, np.int32)
+                yield encoding.ids
 
     def decode(self, token_ids: Sequence[int]) -> str:
         return b"".join([self._surfaces[token_id] for token_id in token_ids]).decode(errors="replace")

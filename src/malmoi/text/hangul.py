@@ -13,8 +13,18 @@ prefix of the finished word's. 안녕ㅎ, 안녕하 and 안녕핫 all lead to �
 Source: The Unicode Standard, section 3.12, "Conjoining Jamo Behavior".
 """
 
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
 FIRST_SYLLABLE, N_SYLLABLES = 0xAC00, 11172
+FIRST_JAMO, LAST_JAMO = 0x1100, 0x318F  # conjoining and compatibility jamo, and other characters between them
 N_VOWELS, N_TAILS = 21, 28
+MOST_KEYS = 5  # of a syllable: one for its lead, two each for its vowel and its tail
+NO_KEY = 0xFFFF_FFFF
+WORTH_ARRAYS = 1 << 10  # characters
 
 # Compatibility jamo in the order of Unicode's arithmetic; tail 0 is "no tail".
 LEADS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
@@ -96,8 +106,36 @@ def keystrokes(text: str) -> str:
 
     Characters other than syllables and jamo stay as they are.
     """
+    if len(text) > WORTH_ARRAYS:
+        return _keystrokes_at_once(text)
     keys = []
     for character in text:
         for jamo in parts(character) if is_syllable(character) else (to_compatibility(character),):
             keys.append(TWO_KEYS.get(jamo, jamo))
     return "".join(keys)
+
+
+def _keystrokes_at_once(text: str) -> str:
+    """`keystrokes` of a long text, with arrays of code points."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.dtype("<u4"))
+    keys = np.full((len(points), MOST_KEYS), NO_KEY, np.dtype("<u4"))
+    keys[:, 0] = points
+    leads, vowels, tails, jamo = _key_tables()
+    is_jamo = (points >= FIRST_JAMO) & (points <= LAST_JAMO)
+    keys[is_jamo, :2] = jamo[points[is_jamo] - FIRST_JAMO]
+    is_syllable = (points >= FIRST_SYLLABLE) & (points < FIRST_SYLLABLE + N_SYLLABLES)
+    lead_and_vowel, tail = np.divmod(points[is_syllable] - FIRST_SYLLABLE, N_TAILS)
+    lead, vowel = np.divmod(lead_and_vowel, N_VOWELS)
+    keys[is_syllable] = np.concatenate([leads[lead, :1], vowels[vowel], tails[tail]], axis=1)
+    return str(keys[keys != NO_KEY].tobytes(), "utf-32-le", "surrogatepass")
+
+
+@cache
+def _key_tables() -> tuple[NDArray[np.uint32], ...]:
+    """The one or two keys of each lead, vowel and tail of a syllable, and of each character that may be a jamo."""
+    jamo = map(chr, range(FIRST_JAMO, LAST_JAMO + 1))
+    return tuple(_key_table(map(keystrokes, parts)) for parts in (LEADS, VOWELS, TAILS, jamo))
+
+
+def _key_table(keys: Iterable[str]) -> NDArray[np.uint32]:
+    return np.array([[ord(key) for key in typed] + [NO_KEY] * (2 - len(typed)) for typed in keys], np.uint32)

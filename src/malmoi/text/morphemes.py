@@ -19,9 +19,10 @@ class Cutter:
         self._recent: dict[str, list[str]] = {}
 
     def __call__(self, lines: Sequence[str]) -> list[list[str]]:
-        if not all(line in self._recent for line in lines):
-            self._recent = dict(zip(lines, cut(lines), strict=True))
-        return [self._recent[line] for line in lines]
+        recent = self._recent  # another thread may put its own in its place
+        if not all(line in recent for line in lines):
+            recent = self._recent = dict(zip(lines, cut(lines), strict=True))
+        return [recent[line] for line in lines]
 
 
 def cut(lines: Sequence[str]) -> list[list[str]]:

@@ -20,15 +20,14 @@ once; we count types, weigh t twice, and give what pruning takes to the shorter 
 
 import json
 import math
-import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
 
 from malmoi.errors import DataError
+from malmoi.shapes import Int64
 
 ORDER = 4
 NOVELTY_WEIGHT = 2  # the 2 before t
@@ -93,6 +92,8 @@ class SpellingModel:
         if not chosen:
             raise DataError("Found 0 words to learn spelling from: expected at least 1. Pass a text with words in it.")
         if len(chosen) > MAX_WORDS:
+            import random
+
             chosen = random.Random(0).sample(chosen, MAX_WORDS)
         levels, letters = _count_grams(chosen)
         rounds = 0

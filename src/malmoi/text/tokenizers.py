@@ -16,24 +16,23 @@ since corpora come with their rare words replaced by it.
 import hashlib
 import math
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int32, Integer
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import write_bytes
-from malmoi.text import hangul, tokenizer_training
+from malmoi.shapes import Float64, Int32, Integer
+from malmoi.text import hangul
 from malmoi.text.codecs import make_codec
+from malmoi.text.printable import printable, visible
 from malmoi.text.slicing import to_nfc
 from malmoi.text.spelling import SpellingModel
 from malmoi.text.vocabulary import (
     BOS,
-    BYTE_TOKENS,
     EOS,
     FIRST_BYTE,
     KINDS,
@@ -62,16 +61,17 @@ class Tokenizer:
     pad_id, unk_id, bos_id, eos_id = PAD, UNK, BOS, EOS
     special_ids = SpecialIds(PAD, UNK, BOS, EOS)
 
-    def __init__(self, vocabulary: Vocabulary, spelling: SpellingModel | None = None) -> None:
-        """Put a vocabulary to use. Kinds with unknown words need the model that spells them."""
+    def __init__(
+        self, vocabulary: Vocabulary, spelling: SpellingModel | Callable[[], SpellingModel] | None = None
+    ) -> None:
+        """Put a vocabulary to use. Kinds with unknown words need the model that spells them, or a function that fetches it."""
         assert (spelling is not None) == (vocabulary.kind in WITH_UNKNOWN)
         self.kind = vocabulary.kind
         self.vocab_size = len(vocabulary.pieces) + len(vocabulary.specials)
         self.special_ids = SpecialIds(PAD, UNK, BOS, EOS, tuple(range(len(vocabulary.pieces), self.vocab_size)))
         self.is_lossless = self.kind not in WITH_UNKNOWN
         self._vocabulary = vocabulary
-        self._spelling = spelling
-        self._spell = lru_cache(2**16)(spelling.nats) if spelling else None
+        self._given_spelling = spelling
         self._codec = make_codec(vocabulary)
 
     def __repr__(self) -> str:
@@ -113,7 +113,6 @@ class Tokenizer:
         ids, unknown, which = self._codec.encode_stream(to_nfc("\n".join(lines)))
         if not unknown:
             return ids, np.zeros(0)
-        assert self._spell is not None
         return ids, np.array([*map(self._spell, unknown)])[which]
 
     def decode(self, token_ids: Sequence[int] | Integer[np.ndarray, " tokens"], *, named: bool = False) -> str:
@@ -194,17 +193,28 @@ class Tokenizer:
             )
         known = set(self._vocabulary.pieces)
         pieces = [*self._vocabulary.pieces, *(piece for piece in other._vocabulary.pieces if piece not in known)]
-        return Tokenizer(Vocabulary(self.kind, pieces), other._spelling)
+        return Tokenizer(Vocabulary(self.kind, pieces), other._given_spelling)
 
     @property
     def all_tokens(self) -> list[str]:
         """The token of each id as tokenizer.json spells it."""
         return [*self._vocabulary.pieces, *self._vocabulary.specials]
 
+    def piece(self, token_id: int | np.integer) -> str:
+        """One token as tokenizer.json spells it: of `word` the word itself.
+
+        Raises:
+            DataError: If the id is not in the vocabulary.
+        """
+        self._check(token_id)
+        behind = token_id - len(self._vocabulary.pieces)
+        return self._vocabulary.specials[behind] if behind >= 0 else self._vocabulary.pieces[token_id]
+
     def token(self, token_id: int | np.integer) -> str:
         """How a person sees one token in a table: ␣ is a space, ⏎ the end of a line, <0xEA> a byte of a character.
 
-        A jamo that ends a syllable has a hyphen before it, as it looks like one that begins a syllable.
+        Control characters are written out, as \\x1b. A jamo that ends a syllable has a hyphen before it, as it looks like one
+        that begins a syllable.
 
         Raises:
             DataError: If the id is not in the vocabulary.
@@ -216,12 +226,14 @@ class Tokenizer:
         if behind >= 0:
             return self._vocabulary.specials[behind]
         piece = self._vocabulary.pieces[token_id]
-        if token_id < FIRST_BYTE or not self.is_lossless or (self.kind != "bpe" and token_id < FIRST_BYTE + 256):
+        if not self.is_lossless:
+            return printable(piece)
+        if token_id < FIRST_BYTE or (self.kind != "bpe" and token_id < FIRST_BYTE + 256):
             return piece
         if self.kind == "jamo" and hangul.is_tail(piece):
             return "-" + hangul.to_compatibility(piece)
         text = self._surfaces[token_id].decode(errors="surrogateescape")
-        return "".join(map(_visible, hangul.to_compatibility(text) if self.kind == "jamo" else text))
+        return "".join(map(visible, hangul.to_compatibility(text) if self.kind == "jamo" else text))
 
     def token_bytes(self) -> list[bytes]:
         """For each id the bytes of UTF-8 that it adds to a running text.
@@ -233,7 +245,7 @@ class Tokenizer:
 
     def count_unknown(self, line: str) -> int:
         """How many tokens of the line are unk."""
-        return 0 if self.is_lossless else len(self.encode_stream([line])[1])
+        return 0 if self.is_lossless else len(self._codec.encode_stream(to_nfc(line)).which)
 
     def spelling_nats(self, line: str) -> float:
         """-ln P of how the unknown words of the line are spelled: what <unk> leaves unsaid. 0 for lossless kinds."""
@@ -253,16 +265,15 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         """Read what `save` wrote, or any file of the same layout; everything in it is checked.
 
+        Only figures need the spelling of unknown words, so what spelling.json holds is read and checked when it is asked for.
+
         Raises:
             RunError: If a file is missing, damaged or not ours.
         """
         vocabulary = from_json(_read(folder / _TOKENIZER), str(folder / _TOKENIZER))
         spelling = None
         if vocabulary.kind in WITH_UNKNOWN:
-            try:
-                spelling = SpellingModel.from_json(_read(folder / _SPELLING))
-            except DataError as error:
-                raise RunError(f"{folder / _SPELLING}: {error}") from error
+            spelling = partial(_spelling_model, _read(folder / _SPELLING), folder / _SPELLING)
         try:
             return cls(vocabulary, spelling)
         except (KeyboardInterrupt, SystemExit):
@@ -275,12 +286,23 @@ class Tokenizer:
 
     def release(self) -> None:
         """Let go of what makes encoding and saving quick, 200 bytes a word; it is made again when it is needed."""
+        self._vocabulary = self._vocabulary._replace(ids=None)
         self._codec.release()
         self.__dict__.pop("_files", None)
 
     def fingerprint(self) -> str:
         """SHA-256 of what `save` writes, in hexadecimal: the same for tokenizers that give the same ids and figures."""
         return self._fingerprint
+
+    @cached_property
+    def _spelling(self) -> SpellingModel | None:
+        given = self._given_spelling
+        return given() if callable(given) else given
+
+    @cached_property
+    def _spell(self) -> Callable[[str], float]:
+        assert self._spelling is not None
+        return lru_cache(2**16)(self._spelling.nats)
 
     @cached_property
     def _surfaces(self) -> list[bytes]:
@@ -327,7 +349,9 @@ def train_tokenizer(
         DataError: If there is no text to learn from.
         MissingExtraError: If `morpheme` is asked for and kiwipiepy is not installed.
     """
-    return Tokenizer(*tokenizer_training.learn(kind, lines, vocab_size, min_count))
+    from malmoi.text.tokenizer_training import learn
+
+    return Tokenizer(*learn(kind, lines, vocab_size, min_count))
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -344,15 +368,11 @@ def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _visible(character: str) -> str:
-    """One character, so that it can be seen and told from others; half-decoded bytes come as surrogates."""
-    if character == " ":
-        return "␣"
-    if "\udc80" <= character <= "\udcff":
-        return BYTE_TOKENS[ord(character) - 0xDC00]
-    if character.isprintable():
-        return "◌" + character if unicodedata.combining(character) else character
-    return character.encode("unicode_escape").decode()
+def _spelling_model(text: str, path: Path) -> SpellingModel:
+    try:
+        return SpellingModel.from_json(text)
+    except DataError as error:
+        raise RunError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.arrays import digest_of, write_arrays
+from malmoi.arrays import digest_of, mapped, write_arrays
 from malmoi.errors import DataError, RunError
 from malmoi.files import atomic_file, atomic_folder, recover_folder
 
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 WORDS, MATRIX = "words.json", "vectors.safetensors"
 WORDS_AT_ONCE = 1 << 12
 MOST_COLUMNS = 1 << 24  # of sparse vectors; a query has as many numbers
-LARGEST_HEADER = 1 << 20  # bytes; ours have some hundred
-_TYPES: dict[str, np.dtype[Any]] = {
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    "I8": np.dtype("i1"),
-    "I32": np.dtype("<i4"),
-    "I64": np.dtype("<i8"),
-}
 _AGAIN = "Copy the folder again from where it was made, or save the vectors again"
 
 
@@ -122,7 +114,9 @@ def read_files(folder: Path) -> Saved:
         raise RunError(f"{folder / WORDS} is damaged ({error}). Expected a JSON list. {_AGAIN}.") from None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise RunError(f"{folder / WORDS} is no list of words. Expected a JSON list of strings. {_AGAIN}.")
-    arrays, told = _mapped(folder / MATRIX)
+    arrays, told = mapped(folder / MATRIX, f"{_AGAIN}.")
+    if empty := [name for name, array in arrays.items() if not array.size]:
+        raise RunError(f"{folder / MATRIX} is damaged or cut off ({empty[0]} is empty). {_AGAIN}.")
     if "matrix" in arrays and arrays.keys() - {"matrix", "scales"}:
         raise RunError(f"{folder / MATRIX} holds {sorted(arrays)}. Expected matrix, and maybe scales. {_AGAIN}.")
     matrix = arrays["matrix"] if "matrix" in arrays else _sparse(folder / MATRIX, arrays, len(words))
@@ -167,31 +161,3 @@ def _sparse(path: Path, arrays: dict[str, NDArray[Any]], n_words: int) -> Any:
             f"{n_columns[0]:,}. {_AGAIN}."
         )
     return csr_matrix((numbers, columns, starts), (n_words, int(n_columns[0])))
-
-
-def _mapped(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays of a safetensors file, mapped, and what it says of itself; places are checked against the size of the file."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        text = file.read(length) if length <= min(size - 8, LARGEST_HEADER) else b""
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        header = json.loads(text)
-        told = dict(header.pop("__metadata__", {}))
-        for name, entry in header.items():
-            kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
-            begin, end = entry["data_offsets"]
-            n_bytes = kind.itemsize
-            for n in shape:
-                if type(n) is not int or n < 1:
-                    raise ValueError(f"shape {shape}")
-                n_bytes *= n
-            if type(begin) is not int or begin < 0 or end - begin != n_bytes or 8 + length + end > size:
-                raise ValueError(f"{name} lies outside the file")
-            if (8 + length + begin) % kind.itemsize:
-                raise ValueError(f"{name} is not aligned")
-            arrays[name] = np.memmap(path, kind, "r", 8 + length + begin, shape).view(np.ndarray)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverflowError) as error:
-        raise RunError(f"{path} is damaged or cut off ({error or 'its header'}). {_AGAIN}.") from None
-    return arrays, told

@@ -5,6 +5,7 @@ smoothing.py   counts -> probabilities: modified Kneser-Ney, Witten-Bell, add-k,
 pruning.py     fewer n-grams: by count, by entropy, down to a size
 tables.py      the trie in arrays, on disk and in memory
 queries.py     compiled loops that read the trie
+plain.py       the same without a compiler, for the first few questions
 model.py       NGramModel, a LanguageModel
 estimate.py    from token ids to tables, all of the above
 """

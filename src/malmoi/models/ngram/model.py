@@ -19,15 +19,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64, Integer
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
-from malmoi.models.ngram import queries
+from malmoi.models.ngram import plain
 from malmoi.models.ngram.tables import NGramTables
+from malmoi.shapes import Float, Float32, Int64, Integer
 
 WORTH_A_THREAD = 1 << 15  # tokens
+WORTH_COMPILING = 1 << 24  # numbers read without compiled loops, after which these are loaded: it takes as long
+NUMBERS_A_TOKEN = 1 << 10  # that could be read in the time that one token takes there
 NO_BOOK = np.zeros((0, 256), np.float32)
 
 
@@ -63,7 +65,8 @@ class NGramModel(LanguageModel):
         self.tables, self.vocab_size, self.bos_id, self.eos_id = tables, tables.vocab_size, bos_id, eos_id
         self.n_threads = n_threads or os.cpu_count() or 1
         books = [NO_BOOK if book is None else book for book in (tables.prob_book, tables.backoff_book)]
-        self._trie = queries.Trie(
+        self._read_plainly = 0
+        self._trie = plain.Trie(
             tables.words,
             tables.log_probs,
             books[0],
@@ -74,7 +77,7 @@ class NGramModel(LanguageModel):
             tables.level_ends,
         )
         has_children = bos_id < tables.n_inner and tables.first_child[bos_id] < tables.first_child[bos_id + 1]
-        self._start = bos_id if has_children else queries.ROOT
+        self._start = bos_id if has_children else plain.ROOT
 
     def start(self, batch_size: int = 1) -> NGramState:
         return NGramState(np.full(batch_size, self._start, np.int64), self)
@@ -82,7 +85,7 @@ class NGramModel(LanguageModel):
     def step(self, token_ids: TokenIds, state: State) -> tuple[LogProbs, NGramState]:
         _, after = self.score(token_ids, state)
         rows = np.empty((len(after.nodes), self.vocab_size), np.float32)
-        queries.distribution(after.nodes, self._trie, rows)
+        self._loops(rows.size).distribution(after.nodes, self._trie, rows)
         return rows, after
 
     def score(self, token_ids: TokenIds, state: State) -> tuple[Float32[np.ndarray, "batch time"], NGramState]:
@@ -90,14 +93,15 @@ class NGramModel(LanguageModel):
         ids = self._checked(token_ids)
         nodes, scores = state.nodes.copy(), np.empty(ids.shape, np.float32)
         parts = self._parts(ids)
+        loops = self._loops(NUMBERS_A_TOKEN * ids.size)
         if len(parts) == 1:
-            queries.score(ids, nodes, self._trie, self.eos_id, self._start, scores)
+            loops.score(ids, nodes, self._trie, self.eos_id, self._start, scores)
             return scores, NGramState(nodes, self)
         starts = [nodes[rows].copy() if is_first else self.start(len(ids[rows])).nodes for rows, _, is_first in parts]
         with ThreadPoolExecutor(self.n_threads) as pool:
             jobs = [
                 pool.submit(
-                    queries.score, ids[rows, times], begin, self._trie, self.eos_id, self._start, scores[rows, times]
+                    loops.score, ids[rows, times], begin, self._trie, self.eos_id, self._start, scores[rows, times]
                 )
                 for (rows, times, _), begin in zip(parts, starts, strict=True)
             ]
@@ -114,7 +118,7 @@ class NGramModel(LanguageModel):
         rows = np.empty((*ids.shape, self.vocab_size), np.float32)
         for t in range(ids.shape[1]):
             row = np.empty((len(ids), self.vocab_size), np.float32)
-            queries.distribution(state.nodes, self._trie, row)
+            self._loops(row.size).distribution(state.nodes, self._trie, row)
             rows[:, t] = row
             _, state = self.score(ids[:, t : t + 1], state)
         return rows, state
@@ -126,7 +130,11 @@ class NGramModel(LanguageModel):
         k = min(k, self.vocab_size)
         best = np.zeros((len(after.nodes), k), np.int64)
         values = np.full((len(after.nodes), k), -np.inf, np.float32)
-        queries.top(after.nodes, self._by_probability, self._trie, best, values)
+        loops = self._loops(len(best) * self.vocab_size)
+        if loops is plain:
+            plain.top(after.nodes, self._trie, best, values)
+        else:
+            loops.top(after.nodes, self._by_probability, self._trie, best, values)
         return best, values, after
 
     def matched_order(self, state: State) -> Int64[np.ndarray, " batch"]:
@@ -134,6 +142,15 @@ class NGramModel(LanguageModel):
         assert isinstance(state, NGramState)
         levels = np.searchsorted(self.tables.level_ends, state.nodes, side="right") + 1
         return np.where(state.nodes < 0, 0, levels)
+
+    def _loops(self, n_numbers: int) -> Any:
+        """What walks the tables: NumPy for the first questions, compiled loops once these pay. Both give the same numbers."""
+        if self._read_plainly + n_numbers <= WORTH_COMPILING:
+            self._read_plainly += n_numbers
+            return plain
+        from malmoi.models.ngram import queries
+
+        return queries
 
     @cached_property
     def _by_probability(self) -> NDArray[np.int64]:

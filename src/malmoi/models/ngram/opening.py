@@ -1,5 +1,6 @@
 """A run of the rung ngram as a language model."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ def open_ngram(run: "Opening") -> NGramModel:
     """
     assert isinstance(run.config, NGramConfig)
     path: Path = run.folder / "model.safetensors"
-    tables = load_tables(path, run.config.order, run.config.vocab_size)
-    tokenizer = run.tokenizer()
-    return NGramModel(tables, tokenizer.bos_id, tokenizer.eos_id)
+    with ThreadPoolExecutor(1) as pool:  # the checksum of the tables and the tokenizer keep one core each busy
+        tables = pool.submit(load_tables, path, run.config.order, run.config.vocab_size)
+        tokenizer = run.tokenizer()
+        return NGramModel(tables.result(), tokenizer.bos_id, tokenizer.eos_id)

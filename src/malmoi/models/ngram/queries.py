@@ -11,7 +11,6 @@ Shapes: B sequences, T tokens each, V vocab_size, N nodes, L order.
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -19,23 +18,9 @@ from numpy.typing import NDArray
 
 from malmoi.files import release_pages
 from malmoi.jit import compiled
+from malmoi.models.ngram.plain import ROOT, Array, Trie
 
-ROOT = -1
 AT_ONCE = 1 << 23  # nodes
-Array = NDArray[Any]
-
-
-class Trie(NamedTuple):
-    """The arrays of NGramTables."""
-
-    words: Array
-    log_probs: Array
-    prob_book: NDArray[np.float32]
-    backoffs: Array
-    backoff_book: NDArray[np.float32]
-    first_child: Array
-    suffix: NDArray[np.int32]
-    ends: NDArray[np.int64]
 
 
 def in_parallel(

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int64, Integer, Shaped, UInt32
 from numpy.typing import NDArray
 
-from malmoi.arrays import read_arrays, write_arrays
+from malmoi.arrays import map_arrays, write_arrays
 from malmoi.errors import RunError
-from malmoi.models.ngram.queries import live_suffixes, true_suffixes
+from malmoi.shapes import Float32, Int64, Integer, Shaped, UInt32
 
 LARGEST_ORDER = 8
 MOST_NODES = 2**31 - 1  # node numbers are int32
@@ -126,6 +125,8 @@ def link(
 
     Every n-gram without its first word must be an n-gram too.
     """
+    from malmoi.models.ngram.queries import live_suffixes, true_suffixes
+
     suffix = true_suffixes(words, first_child, level_ends, np.empty(len(words), np.int32))
     live_suffixes(suffix, first_child, backoffs)
     return suffix
@@ -205,12 +206,12 @@ def save_tables(path: Path, tables: NGramTables) -> None:
 
 
 def load_tables(path: Path, order: int, vocab_size: int) -> NGramTables:
-    """What `save_tables` wrote, checked so that no compiled loop can leave the arrays.
+    """What `save_tables` wrote, mapped, and checked so that no compiled loop can leave the arrays.
 
     Raises:
         RunError: If the file is missing, damaged, or does not fit the run's config.
     """
-    arrays = read_arrays(path)
+    arrays = map_arrays(path)
     why = _fault(arrays, order, vocab_size)
     if why:
         raise RunError(
@@ -248,7 +249,7 @@ def _fault(arrays: dict[str, NDArray[Any]], order: int, vocab_size: int) -> str 
             return f"{name} has {len(arrays[name]):,} entries instead of {size:,}"
     if (words >= vocab_size).any() or (words[:vocab_size] != np.arange(vocab_size)).any():
         return "words holds tokens that the vocabulary lacks"
-    if int(first_child[-1]) != n_nodes or (np.diff(first_child.astype(np.int64)) < 0).any():
+    if int(first_child[-1]) != n_nodes or (first_child[1:] < first_child[:-1]).any():
         return "first_child is not in order"
     starts = np.concatenate([[0], ends])
     for n in range(1, order):
