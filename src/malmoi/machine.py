@@ -4,6 +4,9 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from malmoi.errors import ConfigError, MissingExtraError
@@ -38,6 +41,30 @@ def find_device(name: str) -> "torch.device":
             "what this machine has."
         ) from None
     return device
+
+
+def find_device_ahead(name: str, load: Callable[[], object]) -> "Callable[[], torch.device]":
+    """`find_device` while text is read: another thread calls `load`, until the device is asked for.
+
+    A device that only PyTorch can judge is looked for at once, so that a wrong one is told before any work.
+
+    Args:
+        name: As in `find_device`.
+        load: What training will need besides, and takes its time: imports, compiled loops.
+
+    Raises:
+        ConfigError, MissingExtraError: As `find_device` does.
+    """
+    if name not in ("cpu", "auto") or find_spec("torch") is None:
+        find_device(name)
+    loading = Thread(target=load, name="malmoi-ahead")
+    loading.start()
+
+    def found() -> "torch.device":
+        loading.join()
+        return find_device(name)
+
+    return found
 
 
 def measure_matmul(dtype_name: str, device_name: str = "cpu", size: int = 640) -> float:

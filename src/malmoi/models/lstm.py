@@ -12,6 +12,7 @@ Shapes: B sequences, T tokens each, I input_size, H hidden_size.
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +20,15 @@ from torch import Tensor
 from malmoi.layers.products import packed_product
 from malmoi.models.options.recurrent import LSTMConfig
 from malmoi.models.recurrent import LayerState, RecurrentLanguageModel, RecurrentLayer
+
+
+def warm_up() -> None:
+    """Compile the loops of bfloat16, or fetch their code from the disk."""
+    from malmoi.layers.gates import lstm_backward, lstm_forward
+
+    row, gates = np.zeros((1, 1), np.float32), np.zeros((1, 4), np.float32)
+    lstm_forward(gates.copy(), row, row.copy(), row.copy(), row.copy())
+    lstm_backward(gates, row, row, row, row.copy(), gates.copy())
 
 
 class LSTMLayer(RecurrentLayer):

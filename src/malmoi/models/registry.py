@@ -4,6 +4,7 @@ A row names classes and functions by dotted path, "package.module:name", so that
 them; they are imported when they are first asked for, from whatever floor they stand on.
 """
 
+import contextlib
 import difflib
 import importlib
 from functools import cache
@@ -200,6 +201,18 @@ def rung_of(config: "ModelConfig") -> Rung | None:
     """The rung that these options belong to; None if there is none."""
     path = f"{type(config).__module__}:{type(config).__name__}"
     return next((rung for rung in RUNGS.values() if rung.options == path), None)
+
+
+def load_ahead(rung: Rung) -> None:
+    """Import what the rung's network is made of and trained with, and get its compiled loops ready: seconds, the first time.
+
+    What cannot be had is told by those who need it.
+    """
+    assert rung.network is not None, f"{rung.name} has no network"
+    with contextlib.suppress(ImportError):
+        importlib.import_module("torch._dynamo")  # which every optimiser of PyTorch imports
+        module = importlib.import_module(rung.network.partition(":")[0])
+        getattr(module, "warm_up", lambda: None)()
 
 
 def build_model(rung: Rung, config: "ModelConfig", seed: int = 0, *, start_id: int | None = None) -> "NextTokenNetwork":

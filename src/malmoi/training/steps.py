@@ -2,12 +2,13 @@
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from malmoi.errors import ConfigError
 from malmoi.models.options.base import NeuralConfig
-from malmoi.models.registry import Rung, build_model, resolve
+from malmoi.models.registry import Rung, build_model, load_ahead, resolve
 from malmoi.runs.folder import RunConfig, describe_tokenizer, trim_metrics, versions, write_config
 from malmoi.training.budget import DEFAULT, Budget
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
@@ -41,7 +42,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
         MalmoiError: With one message, if anything asked for cannot be done.
         Interrupted: If training was stopped; the checkpoint is saved.
     """
-    from malmoi.machine import find_device, keep_freed_memory
+    from malmoi.machine import find_device_ahead, keep_freed_memory
     from malmoi.training.planner import make_plan
 
     request, training_options, budget = asked.request, dict(asked.training), asked.budget
@@ -50,13 +51,14 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     if budget.seconds is None and request.epochs is None and "steps" not in training_options:
         budget = Budget(DEFAULT, budget.started)
         reporter.stage("no --budget, --epochs or --steps given: training for 10 minutes")
-    device = find_device(request.device)
+    found_device = find_device_ahead(request.device, partial(load_ahead, rung))
     keep_freed_memory()
     vectors = None
     if request.initialise_from is not None:
         vectors = read_vectors(request.initialise_from, asked.model.get("embed_dim"))
     prepared = prepare(request, reporter)
     tokenizer = prepared.tokenizer
+    device = found_device()
     beginning = None
     if request.initialise_from is not None and vectors is not None:
         beginning, vectors = find_beginning(vectors, tokenizer, request.initialise_from), None  # which may be large
