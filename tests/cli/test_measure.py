@@ -106,6 +106,7 @@ def test_eval_with_a_cache_keeps_a_column_of_its_own(malmoi: Malmoi, char_run: P
     assert "those of the cache are the usual ones. --tune FILE" in err
     plain, cached = json.loads(malmoi("eval", char_run, corpus, "--cache", "--tune", corpus, "--json").out)["runs"]
     assert (plain["sees_test_text"], cached["sees_test_text"]) == (False, True)
+    assert cached["cache"]
     assert all(part.startswith("states that agree") for part in cached["cache"])
     assert cached["bits_per_byte"] < plain["bits_per_byte"]
 

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -35,8 +36,6 @@ from malmoi.training.request import read_recipe, read_request
 from malmoi.training.settings import TrainingSettings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-TEXTS = ("ptb/ptb.train.txt", "wikitext-2/train.txt", "nsmc/ratings_train.txt", "en-novels/train.txt.xz")
-KOREAN = ["/data/nsmc/reviews_rest.tsv.xz", "/data/ko-open-text/train.txt"]
 TINY = {
     "embed_dim": 12,
     "hidden_size": 16,
@@ -329,7 +328,8 @@ def test_shipped_recipes_are_understood(recipe: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MALMOI_DATA", "/data")
     asked = read_request({"recipe": recipe}).request
     assert asked.rung == recipe.parent.name
-    assert asked.text in (["shakespeare.train.txt"], KOREAN, *([f"/data/{name}"] for name in TEXTS))
+    (written,) = re.findall(r"^text = (.+)$", recipe.read_text(encoding="utf-8"), re.MULTILINE)
+    assert asked.text == re.findall(r'"([^"]+)"', written.replace("$MALMOI_DATA", "/data"))
     assert (asked.budget is None) == (not find_rung(recipe.parent.name).is_network)
     parse_budget(asked.budget)
 
