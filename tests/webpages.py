@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from malmoi.offline import POLICY
+from malmoi.pages.document import POLICY
 
 HOSTILE = [
     "<script>alert(1)</script> & \"quotes\" 'too'",

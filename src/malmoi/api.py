@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from malmoi.explain.explanation import Explanation
     from malmoi.generation.completion import Completer, Completion, NextToken
     from malmoi.generation.sampling import SamplingOptions
-    from malmoi.language import Language
     from malmoi.models.interface import LanguageModel
+    from malmoi.pages.language import Language
     from malmoi.text.sources import TextSource
     from malmoi.text.tokenizers import Tokenizer
     from malmoi.training.progress import Reporter
@@ -186,7 +186,7 @@ class Run:
             language: Of titles and sentences.
         """
         if holds_vectors(self.config):
-            from malmoi.explain.word2vec_run import explain_word2vec
+            from malmoi.explain.word2vec import explain_word2vec
 
             if self.config.family != "word2vec":  # imported vectors have no tokenizer to read the text with
                 from malmoi.explain.registry import find_explainer
@@ -195,7 +195,7 @@ class Run:
             options: dict[str, Any] = {"step": step, "learning_rate": learning_rate, "seed": seed, "language": language}
             return explain_word2vec(self.folder, self.config, self.tokenizer, text, **options)
         from malmoi.explain.explaining import explain_subject
-        from malmoi.explain.subjects import subject_of_run
+        from malmoi.explain.opening import subject_of_run
 
         return explain_subject(
             subject_of_run(self.folder, self.config, self.model, self.tokenizer),

@@ -17,16 +17,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from malmoi.errors import DataError, MalmoiError
+from malmoi.pages.language import Language
 
 if TYPE_CHECKING:
     from malmoi.comparison.comparison import Comparison
     from malmoi.generation.completion import NextToken
     from malmoi.training.progress import Reporter
 
-Language = Literal["en", "ko"]
 COMMAND = "malmoi demo"  # what the command in config.json begins with, so that only a demo's own run is ever replaced
 WHY = "why.html"  # the page, inside the folder of the run, that explains a prediction
 LADDER = "ladder"  # the folder, inside that of the run, where the small ladder and its report are

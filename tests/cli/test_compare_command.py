@@ -11,10 +11,10 @@ from malmoi.comparison import compare as compare_module
 from malmoi.comparison import ladder as ladder_module
 from malmoi.comparison.compare import ComparisonStopped
 from malmoi.comparison.comparison import Comparison
-from malmoi.comparison.language import Teller
+from malmoi.pages.language import Teller
 from malmoi.training.progress import StepReport
 
-ENGLISH = Teller("en")
+ENGLISH = Teller("en", "comparison")
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from malmoi.comparison import ladder as module
 from malmoi.comparison.contenders import read_contenders
 from malmoi.comparison.ground import Ground
 from malmoi.comparison.ladder import LADDER, MEASURING, REPORTING, Clock, ladder
-from malmoi.comparison.language import Teller
 from malmoi.comparison.measuring import Bench
 from malmoi.errors import ConfigError, TrainingError
+from malmoi.pages.language import Teller
 from malmoi.training import pipeline
 
 RUNGS = ("unigram", "ngram", "rnn", "ngram+rnn")
@@ -24,7 +24,7 @@ class FakeGround(Ground):
 
     def __init__(self) -> None:
         self.question: Any = SimpleNamespace(measures_memory=False)
-        self.tell = Teller("en")
+        self.tell = Teller("en", "comparison")
 
     @property
     def streams(self) -> int:

@@ -11,13 +11,13 @@ import pytest
 from small import quickly, sentences
 from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
-from malmoi import offline
 from malmoi.comparison import report as module
 from malmoi.comparison.comparison import Comparison
 from malmoi.comparison.ladder import ladder
-from malmoi.comparison.language import Teller, texts
 from malmoi.comparison.report import render
-from malmoi.offline import beside
+from malmoi.pages import document
+from malmoi.pages.document import beside
+from malmoi.pages.language import Teller
 from malmoi.text.sources import TextSource
 
 ALLOWED = set(
@@ -45,7 +45,7 @@ def page(found: Comparison, request: pytest.FixtureRequest) -> Reader:
     plotly = module._plotly
     module._plotly = lambda: "/* the library */"  # 4.8 MB that need not be parsed
     try:
-        return Reader(render(found, Teller(request.param)))
+        return Reader(render(found, Teller(request.param, "comparison")))
     finally:
         module._plotly = plotly
 
@@ -92,7 +92,7 @@ def test_it_can_be_read_on_a_phone_and_with_a_keyboard(page: Reader) -> None:
     scrolled = [a for _, a in page.tags if a.get("class") == "scroll"]
     assert scrolled
     assert all(a["tabindex"] == "0" and a["aria-label"] for a in scrolled)
-    css = beside(offline.__file__, "offline.css")
+    css = beside(document.__file__, "document.css")
     assert "prefers-color-scheme: dark" in css
     assert ":focus-visible" in css
     assert "Malgun Gothic" in css
@@ -115,14 +115,6 @@ def test_figures_are_those_of_the_comparison(found: Comparison, page: Reader) ->
         assert f"−{abs(d.bits_per_byte):.3f}" in page.text
 
 
-def test_both_languages_say_all_with_the_same_values() -> None:
-    for key, said in texts().items():
-        assert said.keys() == {"en", "ko"}, key
-        holes = [re.findall(r"\{(\d?)(:[^}]*)?\}", said[language]) for language in ("en", "ko")]
-        if not any(place for found in holes for place, _ in found):
-            assert holes[0] == holes[1] or sorted(holes[0]) == sorted(holes[1]), key
-
-
 def test_the_library_is_in_the_page(found: Comparison) -> None:
     page = found.report.read_text(encoding="utf-8")
     assert "plotly.js v" in page
@@ -133,7 +125,7 @@ def test_a_model_that_finds_something_impossible_is_shown(found: Comparison) -> 
     broken = replace(
         found.models[0], evaluation=replace(found.models[0].evaluation, nll_nats=math.inf), curve=((0.0, math.inf),)
     )
-    shown = render(replace(found, models=(broken, *found.models[1:]), steps=()), Teller("en"))
+    shown = render(replace(found, models=(broken, *found.models[1:]), steps=()), Teller("en", "comparison"))
     assert "∞" in shown
 
 

@@ -13,9 +13,9 @@ import malmoi
 from malmoi.arrays import read_arrays, write_arrays
 from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import RunError
-from malmoi.explain import recurrent
 from malmoi.explain.cells import GATES, Layer, run_back, run_layer
 from malmoi.explain.explanation import Explanation, Numbers
+from malmoi.explain.rungs import recurrent
 from malmoi.scratch.recurrent import TimeGRU, TimeLSTM, TimeRNN
 
 TEXT = "the cat sat on the mat"

@@ -9,7 +9,7 @@ from tiny import ngram_run
 
 import malmoi
 from malmoi.explain.explanation import Explanation, Step
-from malmoi.explain.ngram import context_ids, distribution, path
+from malmoi.explain.rungs.ngram import context_ids, distribution, path
 from malmoi.interop.exchange import export_run, import_run
 from malmoi.models.ngram import NGramModel
 

@@ -15,10 +15,9 @@ from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 from malmoi.explain import page as module
 from malmoi.explain.explanation import Explanation, Language, Numbers, Step, Unit
 from malmoi.explain.figures import number
-from malmoi.explain.formulas import formula
 from malmoi.explain.page import MOST_UNITS, page_html, write_page
-from malmoi.language import read_sentences
-from malmoi.offline import beside
+from malmoi.pages.document import beside
+from malmoi.pages.formulas import formula
 
 WORDS = ["나는", " 어제", " 학교에", " 갔다"]
 TAGS = set(
@@ -251,13 +250,6 @@ def test_the_page_speaks_the_language_of_the_explanation(language: Language) -> 
     told = {"en": "The journey, step by step", "ko": "한 걸음씩 가는 길"}
     assert told[language] in page.text
     assert told["ko" if language == "en" else "en"] not in page.text
-
-
-def test_both_languages_have_the_same_holes() -> None:
-    for key, said in read_sentences(module.WORDS).items():
-        holes = [re.findall(r"\{(\d?)(:[^}]*)?\}", said[language]) for language in ("en", "ko")]
-        assert len(holes[0]) == len(holes[1]), key
-        assert re.search(r"[가-힣]", said["ko"]), key
 
 
 def test_a_large_model_gives_a_page_below_three_megabytes() -> None:

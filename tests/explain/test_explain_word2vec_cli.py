@@ -17,11 +17,10 @@ from malmoi.cli import main
 from malmoi.errors import ConfigError, DataError, MalmoiError, RunError
 from malmoi.explain.explanation import Explanation
 from malmoi.explain.page import page_html
-from malmoi.explain.word2vec_moment import Network, Word, answers_of_all
-from malmoi.explain.word2vec_run import explain_update
-from malmoi.explain.word2vec_text import Pieces
-from malmoi.explain.word2vec_update import backward, forward, gather, moved
-from malmoi.models.options.vectors import Word2VecConfig
+from malmoi.explain.word2vec.explaining import explain_update
+from malmoi.explain.word2vec.reading import Pieces
+from malmoi.explain.word2vec.update import backward, forward, gather, moved
+from malmoi.explain.word2vec.window import Network, Word, answers_of_all
 from malmoi.models.word2vec import kernels, subword_kernels
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 from malmoi.runs.folder import RunConfig, write_config

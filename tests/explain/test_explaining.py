@@ -12,9 +12,7 @@ import malmoi
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.explain import registry
 from malmoi.explain.explaining import explain_model, find_place, largest_difference
-from malmoi.explain.language import SENTENCES
 from malmoi.explain.registry import EXPLAINERS, find_explainer
-from malmoi.language import read_sentences
 from malmoi.text.tokenizers import train_tokenizer
 
 TEXT = "the cat sat"
@@ -115,16 +113,6 @@ def test_a_model_that_gives_nan(run: malmoi.Run, monkeypatch: pytest.MonkeyPatch
 
 def test_every_explainer_can_be_imported() -> None:
     assert all(callable(find_explainer(family)) for family in EXPLAINERS)
-
-
-def test_every_sentence_is_there_in_both_languages_with_the_same_values() -> None:
-    for key, sentence in read_sentences(SENTENCES).items():
-        assert sentence.keys() == {"en", "ko"}, key
-        counts = []
-        for text in sentence.values():
-            fields = re.findall(r"\{(\d*)", text)
-            counts.append({int(field) if field else place for place, field in enumerate(fields)})
-        assert counts[0] == counts[1], key
 
 
 def test_differences_of_distributions() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_wordnet import ENTRIES, Entry, write_wordnet
 from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
-from malmoi.offline import beside
+from malmoi.pages.document import beside
 from malmoi.thesaurus import Concept, Graph, Thesaurus
 from malmoi.thesaurus import page as page_module
 from malmoi.thesaurus.drawing import GAP, HEIGHT, _apart, _crossings, _Layout, draw

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, duration, emit, note, number, print_table, size
 from malmoi.cli.flags import flags_of, given, taking
 from malmoi.cli.options import Json
-from malmoi.comparison.language import Language, Teller
+from malmoi.comparison.language import gain_of, say_overlap
 from malmoi.comparison.options import CompareOptions, LadderOptions
+from malmoi.pages.language import Language, Teller
 from malmoi.training.progress import StepReport
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def compare(
     if json:
         emit(found.to_dict())
         return
-    print_comparison(found, Teller(lang))
+    print_comparison(found, Teller(lang, "comparison"))
 
 
 @taking(flags_of(LadderOptions, without=NO_FLAG), before="json")
@@ -61,7 +62,7 @@ def ladder(
     if json:
         emit(found.to_dict())
         return
-    print_ladder(found, Teller(lang))
+    print_ladder(found, Teller(lang, "comparison"))
 
 
 class SeveralRuns(ConsoleReporter):
@@ -125,7 +126,7 @@ def bought(step: "Step", family: str, tell: Teller) -> str:
         return tell("untested", -step.gain, step.before)
     if not step.is_real:
         return tell("same", -step.gain, step.before)
-    return tell("saves", step.gain, tell.gain(family)) if step.gain > 0 else tell("costs", -step.gain, step.before)
+    return tell("saves", step.gain, gain_of(tell, family)) if step.gain > 0 else tell("costs", -step.gain, step.before)
 
 
 def duration_of(seconds: float) -> str:
@@ -135,7 +136,7 @@ def duration_of(seconds: float) -> str:
 
 def _print_end(found: "Comparison", tell: Teller) -> None:
     note(significance(found, tell))
-    note(tell.overlap(found.overlap))
+    note(say_overlap(tell, found.overlap))
     for failure in found.failures:
         note(tell("failed", failure.name, failure.reason))
     note(f"{tell('report')}: {found.report}")

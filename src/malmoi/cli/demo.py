@@ -10,8 +10,8 @@ from malmoi.cli.compare import SeveralRuns, print_ladder
 from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, Words, emit, note, print_table
 from malmoi.cli.options import Json
 from malmoi.cli.use import print_next_words
-from malmoi.comparison.language import Teller
-from malmoi.demo import WHY, Corpus, Language, Tour, corpus, run_tour, to_dict
+from malmoi.demo import WHY, Corpus, Tour, corpus, run_tour, to_dict
+from malmoi.pages.language import Language, Teller
 
 
 class Script(NamedTuple):
@@ -116,7 +116,7 @@ def demo(
     if json:
         emit(to_dict(tour))
     else:
-        _show(script, tour, Teller(lang))
+        _show(script, tour, Teller(lang, "comparison"))
 
 
 def _introduce(script: Script, chosen: Corpus, text: str | None, budget: str) -> None:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from malmoi.cli.console import emit, note, print_facts, print_table
 from malmoi.cli.options import Device, Json, RunName
-from malmoi.language import Language
+from malmoi.pages.language import Language, Teller
 from malmoi.text.printable import printable_text
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ def explain(
 
 def print_explanation(found: "Explanation") -> None:
     """The text with what it cost, the likeliest tokens, the steps, and whether the engines agree."""
-    from malmoi.explain.language import Teller
-
-    tell = Teller(found.language)
+    tell = Teller(found.language, "explanation")
     nats = -math.log(found.probability) if found.probability > 0 else math.inf
     between, rows = "_between" * (found.among == "neighbours"), "_rows" * (found.compares == "rows")
     letter = "P" if found.is_distribution else "σ(s)"

@@ -8,14 +8,13 @@ from cyclopts import Parameter
 
 from malmoi.cli.console import emit, note, print_facts, print_table
 from malmoi.cli.options import Json
-from malmoi.language import Language
+from malmoi.pages.language import Language, Teller
 
 if TYPE_CHECKING:
     from malmoi.evaluation.similarity import SimilarityResult
     from malmoi.evaluation.vector_sets import SimilaritySet
     from malmoi.thesaurus import Concept, Graph, Thesaurus
     from malmoi.thesaurus.entries import Beside, Entry, Pair
-    from malmoi.thesaurus.telling import Teller
     from malmoi.vectors import Vectors
 
 MOST_PAIRS = 10  # of senses that are printed
@@ -60,12 +59,11 @@ def thesaurus(
         raise ConfigError(f"--senses {senses} and -k {k} were given. Expected 1 or more of each. Give larger numbers.")
     from malmoi.text.sources import TextSource
     from malmoi.thesaurus import Thesaurus
-    from malmoi.thesaurus.telling import Teller
 
     found = Thesaurus(data, counts=TextSource(counts) if counts else None)
     for asked in filter(None, (word, other)):
         found.senses(asked, pos)  # a missing word is told before vectors are read
-    tell, model, name = Teller(language), _vectors(vectors), Path(vectors or "").name
+    tell, model, name = Teller(language, "thesaurus"), _vectors(vectors), Path(vectors or "").name
     if sets:
         _agree(found, sets, model, tell, json=json)
         return
@@ -97,7 +95,7 @@ def _vectors(source: str | None) -> "Vectors | None":
     return load_vectors(source)
 
 
-def _print_entry(entry: "Entry", tell: "Teller", vectors: str) -> None:
+def _print_entry(entry: "Entry", tell: Teller, vectors: str) -> None:
     rows = [
         (sense.name, ", ".join(sense.words), f"{seen:,}", sense.gloss)
         for sense, seen in zip(entry.senses, entry.counts, strict=True)
@@ -134,8 +132,8 @@ def tree(graph: "Graph", again: str) -> list[str]:
     return lines
 
 
-def _print_near(title: str, near: "list[Beside]", columns: tuple[str, str], tell: "Teller", vectors: str) -> None:
-    from malmoi.thesaurus.telling import figure
+def _print_near(title: str, near: "list[Beside]", columns: tuple[str, str], tell: Teller, vectors: str) -> None:
+    from malmoi.thesaurus.figures import figure
 
     print()
     if not near:
@@ -146,9 +144,9 @@ def _print_near(title: str, near: "list[Beside]", columns: tuple[str, str], tell
     print_table((tell("word"), *map(tell, shown)), rows, title=title)
 
 
-def _print_pair(pair: "Pair", tell: "Teller", vectors: str) -> None:
+def _print_pair(pair: "Pair", tell: Teller, vectors: str) -> None:
     from malmoi.thesaurus import MEASURES
-    from malmoi.thesaurus.telling import figure
+    from malmoi.thesaurus.figures import figure
 
     found = pair.found
     rows = []
@@ -179,7 +177,7 @@ def _print_pair(pair: "Pair", tell: "Teller", vectors: str) -> None:
     print("\n" + (tell(f"lin_{pair.source}", pair.n_seen) if pair.source else tell("lin_none")))
 
 
-def _print_ways(pair: "Pair", tell: "Teller") -> None:
+def _print_ways(pair: "Pair", tell: Teller) -> None:
     found = pair.found
     if found.common is None:
         print(f"\n{tell('no_common')}")
@@ -195,7 +193,7 @@ def _named(concept: "Concept") -> str:
     return f"{concept.name}  {', '.join(concept.words)}: {concept.gloss}"
 
 
-def _agree(found: "Thesaurus", files: list[str], vectors: "Vectors | None", tell: "Teller", *, json: bool) -> None:
+def _agree(found: "Thesaurus", files: list[str], vectors: "Vectors | None", tell: Teller, *, json: bool) -> None:
     """Thesaurus and vectors on sets that people judged."""
     from malmoi.evaluation.vector_sets import read_similarity_set
     from malmoi.thesaurus import MEASURES

@@ -23,13 +23,14 @@ from malmoi.comparison.bootstrap import paired_bootstrap
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Failure
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
 from malmoi.comparison.ground import Ground
-from malmoi.comparison.language import Teller
+from malmoi.comparison.language import say_beginning
 from malmoi.comparison.measuring import Bench
 from malmoi.comparison.options import CompareOptions, takes
 from malmoi.comparison.question import QUESTION, Question, differences
 from malmoi.comparison.word_costs import FREQUENCIES, POSITIONS, Words, bucket_bits, buckets, line_words
 from malmoi.errors import MalmoiError, RunError, TrainingError
 from malmoi.files import write_bytes, write_error, write_json
+from malmoi.pages.language import Teller
 from malmoi.runs.folder import run_path
 from malmoi.text.sources import TextSource
 from malmoi.training.progress import Reporter
@@ -104,7 +105,7 @@ def open_bench(
     if asked.report is not None:
         check_report(Path(asked.report))
     folder = Path(asked.out) if asked.out is not None else _default_folder(question, text)
-    ground = Ground(question, folder, reporter or Reporter(), Teller(asked.lang))
+    ground = Ground(question, folder, reporter or Reporter(), Teller(asked.lang, "comparison"))
     report = Path(asked.report) if asked.report is not None else folder / REPORT
     check_report(report)
     ground.prepare()
@@ -154,7 +155,7 @@ def take_all(
                 ground.reporter.stage(ground.tell("known", label, known.bits_per_byte))
                 continue
             seconds = seconds_for(contender)
-            ground.reporter.stage(ground.tell.begins(label, contender, seconds, ground.question.steps))
+            ground.reporter.stage(say_beginning(ground.tell, label, contender, seconds, ground.question.steps))
             measured = bench.take(contender, seconds)
             ground.reporter.stage(ground.tell("measured", label, measured.bits_per_byte))
         except KeyboardInterrupt:

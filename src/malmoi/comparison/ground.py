@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from malmoi.comparison import split
-from malmoi.comparison.language import Teller
+from malmoi.comparison.language import say_overlap
 from malmoi.comparison.overlap import Overlap, measure_overlap
 from malmoi.comparison.prompts import choose_prompt
 from malmoi.comparison.question import TEXTS, Question, claim
@@ -22,6 +22,7 @@ from malmoi.comparison.word_costs import Words, read_words
 from malmoi.data.tokens import TokenView, encode_to_disk
 from malmoi.evaluation.perplexity import token_log_probs
 from malmoi.models.interface import LanguageModel
+from malmoi.pages.language import Teller
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 from malmoi.training.progress import Reporter
 
@@ -70,7 +71,7 @@ class Ground:
         shares = [f"{size.bytes / total:.0%}" for size in sizes]
         self.reporter.stage(self.tell("was_cut", total / 1e6, *shares))
         self.overlap, counts = measure_overlap(self.parts.source("train"), self.parts.source("test"))
-        self.reporter.stage(self.tell.overlap(self.overlap))
+        self.reporter.stage(say_overlap(self.tell, self.overlap))
         self.words = read_words(self.parts.source("test").lines(), counts)
         self.prompt, self.goes_on = question.prompt or "", ""
         if question.prompt is None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import Field, PositiveInt, model_validator
 
 from malmoi.errors import ConfigError
-from malmoi.language import Language
+from malmoi.pages.language import Language
 from malmoi.settings import Settings
 from malmoi.text.sources import Unit
 from malmoi.training.budget import parse_budget

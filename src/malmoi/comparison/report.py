@@ -1,6 +1,6 @@
 """One comparison as one HTML file that needs nothing else: no network, no other file, and no script for its tables and texts.
 
-What stands in it may come from any text, so everything is escaped: see offline.py.
+What stands in it may come from any text, so everything is escaped: see pages/document.py.
 """
 
 import math
@@ -11,13 +11,14 @@ from typing import Any
 from malmoi._version import __version__
 from malmoi.comparison.bootstrap import NEGLIGIBLE, RESAMPLES, Difference
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Step
-from malmoi.comparison.language import Teller
+from malmoi.comparison.language import idea_of, say_time
 from malmoi.comparison.measured import Measured
 from malmoi.comparison.overlap import RUN
 from malmoi.comparison.prompts import SAMPLING
 from malmoi.comparison.word_costs import Bucket
-from malmoi.offline import beside, document, with_code
-from malmoi.offline import escape as _e
+from malmoi.pages.document import beside, document, with_code
+from malmoi.pages.document import escape as _e
+from malmoi.pages.language import Teller
 
 DARKEST = 8.0  # bits saved at one word for the darkest mark
 LEAST_MARK = 0.5  # bits: smaller gains are not marked
@@ -69,7 +70,7 @@ class _Page:
         shares = ["–" if share is None else f"{share:.1%}" for share in (found.overlap.lines, found.overlap.runs)]
         yield tell("fact_overlap"), tell("fact_overlap_value", *shares, RUN)
         if found.budget is not None:
-            yield tell("fact_budget"), tell(f"fact_budget_{found.verb}", tell.lasting(found.budget))
+            yield tell("fact_budget"), tell(f"fact_budget_{found.verb}", say_time(tell, found.budget))
         yield tell("fact_machine"), found.machine
         yield tell("fact_seed"), str(found.seed)
         if found.command:
@@ -151,7 +152,7 @@ class _Page:
             example = f'<p class="quiet">{_e(tell("step_example"))}</p>{self._contrast(step.example)}'
         return (
             f'<li><h3>{self._dot(model.name)}{_e(model.name)} <span class="bits">{_number(model.bits_per_byte, 3)}</span></h3>'
-            f"<p>{_e(tell.idea(model.family, _summary(model.family)))}</p>"
+            f"<p>{_e(idea_of(tell, model.family, _summary(model.family)))}</p>"
             f'<div class="bar"><i style="width:{width:.2f}%;background:var(--c{self._colour(model.name)})"></i></div>'
             f"{bought}{example}</li>"
         )
@@ -213,7 +214,7 @@ class _Page:
 
     def _lasting(self, seconds: float) -> str:
         if seconds >= 10:
-            return self.tell.lasting(seconds)
+            return say_time(self.tell, seconds)
         return f"{seconds:.1f} s" if seconds >= 0.1 else "< 0.1 s"
 
     # Differences

@@ -14,13 +14,12 @@ from jaxtyping import Float64, Int64
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.explain.explanation import Explanation
-from malmoi.explain.language import Teller
+from malmoi.explain.opening import subject_of_model
 from malmoi.explain.question import Question, Subject
 from malmoi.explain.registry import find_explainer
-from malmoi.explain.subjects import subject_of_model
 from malmoi.explain.surprisal import all_units, read_tokens
-from malmoi.language import Language
 from malmoi.models.interface import LanguageModel, State
+from malmoi.pages.language import Language, Teller
 from malmoi.text.tokenizers import Tokenizer
 
 RECENT = 256  # tokens before the place that are computed again number by number
@@ -79,7 +78,7 @@ def explain_subject(
         )
     explain_next = find_explainer(subject.family)
     subject.check_weights()
-    tell = Teller(language)
+    tell = Teller(language, "explanation")
     tokenizer, model = subject.tokenizer, subject.model
     tokens = read_tokens(tokenizer, text)
     ids = _checked(tokens.ids, subject)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from malmoi.language import Language
+from malmoi.pages.language import Language
 
 
 @dataclass(frozen=True)

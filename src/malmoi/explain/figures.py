@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.formulas import symbol
-from malmoi.explain.language import Teller
-from malmoi.offline import escape
+from malmoi.pages.document import escape
+from malmoi.pages.formulas import symbol
+from malmoi.pages.language import Teller
 
 MOST_BYTES = 2_200_000  # of all heat maps of a page, as base64
 LONGEST_VECTOR, MOST_COLUMNS, MOST_ROWS = 4096, 720, 64  # cells; longer axes are abbreviated to

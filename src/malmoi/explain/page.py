@@ -1,7 +1,7 @@
 """One explanation as one HTML file that needs nothing else: no network, no other file; only its heat maps need a script.
 
 The order is that of a lesson: the text and what each part of it cost, the explained token, the steps that lead to its
-probability, and what speaks for the numbers. Everything is escaped: see offline.py.
+probability, and what speaks for the numbers. Everything is escaped: see pages/document.py.
 """
 
 import math
@@ -12,12 +12,11 @@ from pathlib import Path
 from malmoi._version import __version__
 from malmoi.explain.explanation import Explanation, Step, Unit
 from malmoi.explain.figures import Figures, number, plain, room_for, short
-from malmoi.explain.formulas import formula, symbol
-from malmoi.explain.language import Teller
 from malmoi.files import write_bytes
-from malmoi.offline import beside, document, escape, with_code
+from malmoi.pages.document import beside, document, escape, with_code
+from malmoi.pages.formulas import formula, symbol
+from malmoi.pages.language import Teller
 
-WORDS = Path(__file__).with_name("page.toml")
 DARKEST = 12.0  # bits of a unit with the darkest ground
 MOST_UNITS = 600  # of a text, around the explained place
 MOST_NUMBERED = 150  # units; longer texts are set as text, with the bits at the pointer alone
@@ -55,7 +54,7 @@ class _Page:
     """The parts of one page."""
 
     def __init__(self, explanation: Explanation) -> None:
-        self.found, self.tell = explanation, Teller(explanation.language, WORDS)
+        self.found, self.tell = explanation, Teller(explanation.language, "explanation_page")
         self.steps = explanation.steps[:MOST_STEPS]
         self.figures = Figures(self.tell, explanation.target, room_for(self.steps))
 

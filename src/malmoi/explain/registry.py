@@ -7,19 +7,19 @@ import importlib
 from collections.abc import Callable
 
 from malmoi.errors import ConfigError
-from malmoi.explain.language import Teller
 from malmoi.explain.question import Answer, Question
+from malmoi.pages.language import Teller
 
 Explainer = Callable[[Question, Teller], Answer]
 
 EXPLAINERS = {  # family -> module
-    "ngram": "malmoi.explain.ngram",
-    "nnlm": "malmoi.explain.nnlm",
-    "rnn": "malmoi.explain.recurrent",
-    "lstm": "malmoi.explain.recurrent",
-    "gru": "malmoi.explain.recurrent",
-    "interpolated": "malmoi.explain.mixture",
-    "cached": "malmoi.explain.mixture",
+    "ngram": "malmoi.explain.rungs.ngram",
+    "nnlm": "malmoi.explain.rungs.nnlm",
+    "rnn": "malmoi.explain.rungs.recurrent",
+    "lstm": "malmoi.explain.rungs.recurrent",
+    "gru": "malmoi.explain.rungs.recurrent",
+    "interpolated": "malmoi.explain.rungs.mixture",
+    "cached": "malmoi.explain.rungs.mixture",
 }
 
 

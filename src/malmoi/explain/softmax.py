@@ -12,8 +12,8 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
 from malmoi.explain.question import Question
+from malmoi.pages.language import Teller
 
 BLOCK = 1 << 22  # weights turned into float64 at a time
 SHOWN = 3  # tokens or units that a sentence names

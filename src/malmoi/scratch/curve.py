@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from malmoi import offline
 from malmoi.files import write_bytes
+from malmoi.pages.document import document, escape
 
 STYLE = "#plot { height: 28rem; max-height: 80vh; }"
 DRAW = """
@@ -60,14 +60,14 @@ class Curve:
         """
         from plotly.offline import get_plotlyjs
 
-        heading = offline.escape(title or y_title)
+        heading = escape(title or y_title)
         data = {
             "x": self.x,
             "y": [value if math.isfinite(value) else None for value in self.y],
-            "x_title": offline.escape(x_title),  # plotly reads titles as a kind of HTML
-            "y_title": offline.escape(y_title),
+            "x_title": escape(x_title),  # plotly reads titles as a kind of HTML
+            "y_title": escape(y_title),
         }
-        page = offline.document(
+        page = document(
             language,
             title or y_title,
             style=STYLE,

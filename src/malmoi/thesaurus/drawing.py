@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from malmoi.offline import escape
+from malmoi.pages.document import escape
 from malmoi.thesaurus.concepts import Graph
 
 ROW, HEIGHT, GAP = 74, 42, 14  # px: from row to row, of a box, between boxes

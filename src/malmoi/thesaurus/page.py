@@ -5,12 +5,12 @@ from pathlib import Path
 
 from malmoi._version import __version__
 from malmoi.files import write_bytes
-from malmoi.language import Language
-from malmoi.offline import beside, document, escape
+from malmoi.pages.document import beside, document, escape
+from malmoi.pages.language import Language, Teller
 from malmoi.thesaurus.concepts import MEASURES, Comparison, Concept, Graph
 from malmoi.thesaurus.drawing import draw
 from malmoi.thesaurus.entries import Beside, Entry, Pair
-from malmoi.thesaurus.telling import Teller, figure
+from malmoi.thesaurus.figures import figure
 
 MOST_DRAWN = 300  # concepts
 MOST_PAIRS = 20  # of senses
@@ -40,7 +40,7 @@ def write_page(told: Entry | Pair, path: Path, language: Language = "en", *, vec
 
 class _Page:
     def __init__(self, language: Language, vectors: str) -> None:
-        self.tell, self.vectors = Teller(language), vectors
+        self.tell, self.vectors = Teller(language, "thesaurus"), vectors
 
     def entry(self, entry: Entry) -> str:
         tell = self.tell

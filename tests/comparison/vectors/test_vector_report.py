@@ -11,13 +11,14 @@ import pytest
 from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
 from malmoi.comparison.vectors import report as module
-from malmoi.comparison.vectors.language import Teller, texts
+from malmoi.comparison.vectors.language import say_covered, say_difference, say_interval, say_score, say_verdict
 from malmoi.comparison.vectors.report import render, write_report
 from malmoi.comparison.vectors.settings import differing, in_order, settings_of, unfair
 from malmoi.evaluation import VectorComparison, evaluate_sets
 from malmoi.evaluation.vector_comparison import Score, VectorDifference
 from malmoi.evaluation.vector_sets import AnalogySet, SimilaritySet
-from malmoi.offline import beside
+from malmoi.pages.document import beside
+from malmoi.pages.language import Teller, read_texts
 from malmoi.runs.folder import RunConfig, write_config
 from malmoi.vectors import Vectors
 
@@ -66,7 +67,7 @@ def found() -> VectorComparison:
 
 @pytest.fixture(params=["en", "ko"])
 def page(found: VectorComparison, request: pytest.FixtureRequest) -> Reader:
-    return Reader(render(found, Teller(request.param), "malmoi vectors eval <a> & b"))
+    return Reader(render(found, Teller(request.param, "vector_comparison"), "malmoi vectors eval <a> & b"))
 
 
 def test_names_and_words_stay_text(page: Reader) -> None:
@@ -94,17 +95,17 @@ def test_links_lead_somewhere_and_tables_are_reached_by_keyboard(page: Reader) -
 
 def test_every_figure_is_told(page: Reader, found: VectorComparison) -> None:
     (language,) = [a["lang"] for tag, a in page.tags if tag == "html"]
-    tell = Teller("ko" if language == "ko" else "en")
+    tell = Teller("ko" if language == "ko" else "en", "vector_comparison")
     people, _, questions = found.sets
     assert people.scores[0].value > 0.99
     for score in (*people.scores[:2], *questions.scores[:2]):
         kind = people.kind if score in people.scores else questions.kind
-        for told in (tell.score(kind, score.value), tell.interval(kind, score)):
+        for told in (say_score(kind, score.value), say_interval(kind, score)):
             assert told in page.text
             assert told != "–"
-    assert tell.interval(people.kind, people.differences[0]) in page.text
+    assert say_interval(people.kind, people.differences[0]) in page.text
     assert people.differences[0].verdict == "below"
-    assert tell.verdict("below") in page.text
+    assert say_verdict(tell, "below") in page.text
     assert {"en": "58 of 59", "ko": "59개 중 58개"}[language or ""] in page.text
     assert {"en": "0 of 1", "ko": "1개 중 0개"}[language or ""] in page.text  # the set that nobody covers
     assert {"en": "39 covered by all", "ko": "모두에 있는 것 39개"}[language or ""] in page.text
@@ -114,8 +115,8 @@ def test_the_page_speaks_one_language(page: Reader) -> None:
     (language,) = [a["lang"] for tag, a in page.tags if tag == "html"]
     other = "ko" if language == "en" else "en"
     for key in ("title", "section_similarity", "section_missing", "about_settings", "method_overlap", "differs"):
-        assert texts()[key][language or ""] in page.text
-        assert texts()[key][other] not in page.text
+        assert read_texts("vector_comparison")[key][language or ""] in page.text
+        assert read_texts("vector_comparison")[key][other] not in page.text
 
 
 def test_differing_settings_are_marked(page: Reader) -> None:
@@ -134,7 +135,7 @@ def test_dots_and_bars_stand_where_the_figures_say(found: VectorComparison) -> N
     assert [axis.label(tick) for tick in axis.ticks[:3]] == ["−0.40", "−0.20", "0.00"]
     assert module._Axis("analogies", [0.0, 0.05]).ticks == [0, 0.01, 0.02, 0.03, 0.04, 0.05]
     assert module._Axis("analogies", [0.0]).ticks[0] == 0
-    page = render(found, Teller("en"))
+    page = render(found, Teller("en", "vector_comparison"))
     score = found.sets[0].scores[0]
     people = [
         one for row in found.sets[:1] for s in row.scores for one in (s.value, s.low, s.high) if not math.isnan(one)
@@ -152,7 +153,7 @@ def test_one_model_alone_has_no_differences(found: VectorComparison) -> None:
         {"first": Vectors(["a", "b", "c"], np.eye(3, dtype=np.float32))},
         [SimilaritySet("people", [("a", "b"), ("a", "a"), ("b", "x")], np.array([1.0, 2, 3]))],
     )
-    page = Reader(render(alone, Teller("en")))
+    page = Reader(render(alone, Teller("en", "vector_comparison")))
     assert "not told apart" not in page.text
     assert "against first" not in page.text
     assert "first covers words of 1 of 1 sets." in page.text
@@ -164,7 +165,7 @@ def test_long_lists_of_missing_words_are_cut(found: VectorComparison, monkeypatc
     monkeypatch.setattr(module, "MOST_MISSING", 3)
     missing = {**found.sets[0].missing, "first": tuple("pqrst")}
     cut = replace(found, sets=(replace(found.sets[0], missing=missing),))
-    text = Reader(render(cut, Teller("en"))).text
+    text = Reader(render(cut, Teller("en", "vector_comparison"))).text
     assert "p, q, r … and 2 more" in text
     assert "5 words" in text
 
@@ -174,25 +175,21 @@ def test_the_report_is_written(found: VectorComparison, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "r.html").read_text(encoding="utf-8").startswith('<!doctype html>\n<html lang="ko">')
 
 
-def test_both_languages_say_all_with_as_many_values() -> None:
-    for key, said in texts().items():
-        assert said.keys() == {"en", "ko"}, key
-        values = [len(re.findall(r"{(?:\d*)(?::[^}]*)?}", said[language])) for language in ("en", "ko")]
-        assert values[0] == values[1], key
-
-
 def test_figures_as_people_read_them() -> None:
-    tell = Teller("en")
-    assert tell.score("similarity", -0.0004) == "0.000"
-    assert tell.score("similarity", -0.25) == "−0.250"
-    assert tell.score("analogies", 0.4125) == "41.2%"
-    assert tell.covered(Score("m", 0.1, 0.0, 0.2, 1200, 30), 3000) == "1,200 of 3,000 (30 through subwords)"
+    tell = Teller("en", "vector_comparison")
+    assert say_score("similarity", -0.0004) == "0.000"
+    assert say_score("similarity", -0.25) == "−0.250"
+    assert say_score("analogies", 0.4125) == "41.2%"
+    assert say_covered(tell, Score("m", 0.1, 0.0, 0.2, 1200, 30), 3000) == "1,200 of 3,000 (30 through subwords)"
     below = VectorDifference("m", -0.021, -0.03, -0.011)
-    assert tell.difference("analogies", below) == ("−2.1 points (−3.0 … −1.1)", "below")
+    assert say_difference(tell, "analogies", below) == ("−2.1 points (−3.0 … −1.1)", "below")
     alike = VectorDifference("m", 0.02, -0.03, 0.07)
-    assert Teller("ko").difference("similarity", alike) == ("+0.020 (−0.030 … +0.070)", "구별 안 됨")
+    assert say_difference(Teller("ko", "vector_comparison"), "similarity", alike) == (
+        "+0.020 (−0.030 … +0.070)",
+        "구별 안 됨",
+    )
     nan = float("nan")
-    assert tell.difference("similarity", VectorDifference("m", 0.5, nan, nan)) == ("", "too few to say")
+    assert say_difference(tell, "similarity", VectorDifference("m", 0.5, nan, nan)) == ("", "too few to say")
 
 
 # Settings

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
-from malmoi.language import Language, read_sentences
-from malmoi.offline import beside
+from malmoi.pages.document import beside
+from malmoi.pages.language import Language
 from malmoi.vectors import Vectors
 from malmoi.vectors.map import draw, page_html, write_page
 from malmoi.vectors.map import page as module
@@ -127,12 +127,6 @@ def test_the_page_tells_method_seed_and_trust(language: Language, known: Vectors
     for told in ("t-SNE", "17", f"{found.trust.trustworthiness:.3f}", f"{found.trust.kept * found.trust.k:.1f}"):
         assert told in page.text
     assert {"en": "means little", "ko": "별 뜻이 없습니다"}[language] in page.text
-
-
-def test_both_languages_have_the_same_holes() -> None:
-    for key, said in read_sentences(module.WORDS).items():
-        holes = [sorted(re.findall(r"\{[^}]*\}", said[language])) for language in ("en", "ko")]
-        assert holes[0] == holes[1], key
 
 
 def test_a_map_of_two_thousand_words_stays_below_a_megabyte(tmp_path: Path) -> None:

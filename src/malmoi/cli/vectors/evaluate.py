@@ -10,10 +10,9 @@ from cyclopts import Parameter
 
 from malmoi.cli.console import emit, note, print_table
 from malmoi.cli.options import Json
-from malmoi.language import Language
+from malmoi.pages.language import Language, Teller
 
 if TYPE_CHECKING:
-    from malmoi.comparison.vectors.language import Teller
     from malmoi.evaluation.vector_comparison import Score, SetOutcome, VectorComparison
 
 SECONDS_BETWEEN = 1.0  # lines that tell how far it is, at least
@@ -49,7 +48,6 @@ def evaluate(
     command: Annotated[str, Parameter(parse=False)],
 ) -> None:
     from malmoi.api import load_vectors
-    from malmoi.comparison.vectors.language import Teller
     from malmoi.comparison.vectors.settings import settings_of
     from malmoi.errors import ConfigError
     from malmoi.evaluation.vector_comparison import evaluate_sets
@@ -64,7 +62,7 @@ def evaluate(
         raise ConfigError(f"The seed {seed} was given. Expected 0 or more. Choose another one.")
     if first is not None and first < 1:
         raise ConfigError(f"--first {first} was given. Expected 1 word or more. Give a larger number, or leave it out.")
-    tell = Teller(language)
+    tell = Teller(language, "vector_comparison")
     found_sets = find_sets(sets, note)
     progress = _Progress(tell)
     models = {}
@@ -89,7 +87,7 @@ def evaluate(
 class _Progress:
     """A line on standard error now and then."""
 
-    def __init__(self, tell: "Teller") -> None:
+    def __init__(self, tell: Teller) -> None:
         self._tell, self._told_at = tell, time.monotonic()
 
     def loading(self, done: int, total: int) -> None:
@@ -105,7 +103,7 @@ class _Progress:
             note(self._tell(key, *values))
 
 
-def print_vectors(found: "VectorComparison", tell: "Teller") -> None:
+def print_vectors(found: "VectorComparison", tell: Teller) -> None:
     """Every set and model, the categories of the analogies, and what can be said in the end."""
     columns = ["set", "model", "score", "interval", "covered"]
     columns += ["against", "verdict"] if len(found.models) > 1 else []
@@ -124,12 +122,12 @@ def print_vectors(found: "VectorComparison", tell: "Teller") -> None:
         note(line)
 
 
-def remarks(found: "VectorComparison", tell: "Teller") -> list[str]:
+def remarks(found: "VectorComparison", tell: Teller) -> list[str]:
     """What a reader has to know of the figures, a line each."""
-    from malmoi.comparison.vectors.language import THIN
+    from malmoi.comparison.vectors.language import THIN, say_counts, say_setting
     from malmoi.comparison.vectors.settings import unfair
 
-    lines = [tell("tally", model, found.models[0], tell.counts(found, model)) for model in found.models[1:]]
+    lines = [tell("tally", model, found.models[0], say_counts(tell, found, model)) for model in found.models[1:]]
     skipped = [one.name for one in found.sets if not one.is_covered]
     if skipped:
         lines.append(tell("skipped", ", ".join(skipped)))
@@ -139,19 +137,23 @@ def remarks(found: "VectorComparison", tell: "Teller") -> list[str]:
     if thin:
         lines.append(tell("thin", ", ".join(thin)))
     if names := unfair(found.settings):
-        lines.append(tell("unfair", ", ".join(map(tell.setting, names))))
+        lines.append(tell("unfair", ", ".join(say_setting(tell, name) for name in names)))
     return lines
 
 
-def _row(one: "SetOutcome", score: "Score", found: "VectorComparison", tell: "Teller") -> list[str]:
-    covered = tell.covered(score, one.n)
-    row = [one.name, score.model, tell.score(one.kind, score.value), tell.interval(one.kind, score), covered]
+def _row(one: "SetOutcome", score: "Score", found: "VectorComparison", tell: Teller) -> list[str]:
+    from malmoi.comparison.vectors.language import say_covered, say_difference, say_interval, say_score
+
+    covered = say_covered(tell, score, one.n)
+    row = [one.name, score.model, say_score(one.kind, score.value), say_interval(one.kind, score), covered]
     if len(found.models) > 1:
         difference = one.difference(score.model)
-        row += ("", "") if difference is None else tell.difference(one.kind, difference)
+        row += ("", "") if difference is None else say_difference(tell, one.kind, difference)
     return row
 
 
-def _of_category(score: "Score", n: int, tell: "Teller") -> str:
-    told = tell.score("analogies", score.value)
-    return told if score.n_covered == n or math.isnan(score.value) else f"{told} ({tell.covered(score, n)})"
+def _of_category(score: "Score", n: int, tell: Teller) -> str:
+    from malmoi.comparison.vectors.language import say_covered, say_score
+
+    told = say_score("analogies", score.value)
+    return told if score.n_covered == n or math.isnan(score.value) else f"{told} ({say_covered(tell, score, n)})"

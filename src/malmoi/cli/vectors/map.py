@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from malmoi.cli.console import emit, note, print_facts, size
 from malmoi.cli.options import Json
 from malmoi.errors import DataError
-from malmoi.language import Language
+from malmoi.pages.language import Language
 
 VECTORS = Parameter(name="VECTORS", help="A run of word2vec, glove or cooccurrence, or a file of vectors.")
 MANY = 5000  # words, from which t-SNE takes long

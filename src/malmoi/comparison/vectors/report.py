@@ -1,6 +1,6 @@
 """The comparison of word vectors as one HTML file that needs nothing else: no network, no other file, no script.
 
-What stands in it may come from any file, so everything is escaped: see offline.py.
+What stands in it may come from any file, so everything is escaped: see pages/document.py.
 """
 
 import json
@@ -10,14 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from malmoi._version import __version__
-from malmoi.comparison.vectors.language import NONE, THIN, Kind, Teller
+from malmoi.comparison.vectors.language import (
+    NONE,
+    THIN,
+    Kind,
+    say_change,
+    say_counts,
+    say_covered,
+    say_interval,
+    say_score,
+    say_setting,
+    say_verdict,
+)
 from malmoi.comparison.vectors.settings import FIRST, TEXT, differing, in_order, unfair
 from malmoi.evaluation.similarity import LEAST
 from malmoi.evaluation.vector_comparison import Score, SetOutcome, VectorComparison
 from malmoi.files import write_bytes
-from malmoi.language import Language
-from malmoi.offline import beside, document, with_code
-from malmoi.offline import escape as _e
+from malmoi.pages.document import beside, document, with_code
+from malmoi.pages.document import escape as _e
+from malmoi.pages.language import Language, Teller
 
 COLOURS = 16
 MOST_MISSING = 500  # words that are listed of a set
@@ -32,7 +43,9 @@ def write_report(found: VectorComparison, path: Path, language: Language = "en",
         TrainingError: If the disk is full.
         RunError: If the file cannot be written for another reason.
     """
-    write_bytes(path, render(found, Teller(language), command).encode(), advice="choose another file")
+    write_bytes(
+        path, render(found, Teller(language, "vector_comparison"), command).encode(), advice="choose another file"
+    )
 
 
 def render(found: VectorComparison, tell: Teller, command: str = "") -> str:
@@ -60,7 +73,8 @@ class _Page:
             tell("lead_one", found.models[0], len(found.covered), len(found.sets))
         ]
         rows = "".join(f"<div><dt>{_e(name)}</dt><dd>{_e(value)}</dd></div>" for name, value in self._facts(command))
-        warned = [tell("unfair", ", ".join(map(self.tell.setting, names)))] if (names := unfair(found.settings)) else []
+        names = ", ".join(say_setting(tell, name) for name in unfair(found.settings))
+        warned = [tell("unfair", names)] if names else []
         warnings = "".join(f'<p class="warning">{_e(line)}</p>' for line in warned)
         leads = "".join(f'<p class="lead">{_e(line)}</p>' for line in lead)
         return (
@@ -69,7 +83,7 @@ class _Page:
         )
 
     def _lead(self, model: str) -> str:
-        return self.tell("lead", model, self.found.models[0], self.tell.counts(self.found, model))
+        return self.tell("lead", model, self.found.models[0], say_counts(self.tell, self.found, model))
 
     def _facts(self, command: str) -> Iterable[tuple[str, str]]:
         found, tell = self.found, self.tell
@@ -140,8 +154,8 @@ class _Page:
         return (
             f'<div class="row"><span class="name">{self._dot(score.model)}{_e(score.model)}</span>'
             f'<div class="track" aria-hidden="true">{grid}{drawn}</div>'
-            f'<span class="value"><b>{_e(tell.score(one.kind, score.value))}</b> '
-            f'<small class="quiet{thin}">{_e(tell.covered(score, one.n))}</small></span></div>'
+            f'<span class="value"><b>{_e(say_score(one.kind, score.value))}</b> '
+            f'<small class="quiet{thin}">{_e(say_covered(tell, score, one.n))}</small></span></div>'
         )
 
     # The tables
@@ -169,7 +183,7 @@ class _Page:
 
     def _cells(self, one: SetOutcome, score: Score) -> str:
         tell = self.tell
-        texts_of = (tell.score(one.kind, score.value), tell.interval(one.kind, score), tell.covered(score, one.n))
+        texts_of = (say_score(one.kind, score.value), say_interval(one.kind, score), say_covered(tell, score, one.n))
         cells = f"<td class=name>{self._dot(score.model)}{_e(score.model)}</td>"
         cells += "".join(f"<td>{_e(text)}</td>" for text in texts_of)
         if not self.several:
@@ -178,9 +192,9 @@ class _Page:
         if difference is None:
             return f"{cells}<td></td>"
         verdict = difference.verdict
-        badge = f'<span class="badge {BADGES[verdict]}">{_e(tell.verdict(verdict))}</span>'
+        badge = f'<span class="badge {BADGES[verdict]}">{_e(say_verdict(tell, verdict))}</span>'
         if not math.isnan(difference.low):
-            change, interval = tell.change(one.kind, difference), tell.interval(one.kind, difference)
+            change, interval = say_change(tell, one.kind, difference), say_interval(one.kind, difference)
             return f"{cells}<td>{_e(change)} {badge}<small class=quiet>{_e(interval)}</small></td>"
         return f"{cells}<td>{badge}</td>"
 
@@ -199,10 +213,10 @@ class _Page:
         tell = self.tell
         if math.isnan(score.value):
             return f"<td class=quiet>{NONE}</td>"
-        about = [] if math.isnan(score.low) else [tell.interval("analogies", score)]
-        about += [tell.covered(score, n)] if score.n_covered < n else []
+        about = [] if math.isnan(score.low) else [say_interval("analogies", score)]
+        about += [say_covered(tell, score, n)] if score.n_covered < n else []
         lines = "".join(f'<small class="quiet">{_e(line)}</small>' for line in about)
-        return f"<td><b>{_e(tell.score('analogies', score.value))}</b>{lines}</td>"
+        return f"<td><b>{_e(say_score('analogies', score.value))}</b>{lines}</td>"
 
     def _missing(self, one: SetOutcome) -> str:
         tell = self.tell
@@ -246,7 +260,8 @@ class _Page:
             values = "".join(
                 f"<td>{_e(_shown(name, self.found.settings.get(model, {}).get(name)))}</td>" for model in models
             )
-            rows += f'<tr{" class=other" if mark else ""}><th scope="row">{_e(self.tell.setting(name))}{mark}</th>{values}</tr>'
+            told = _e(say_setting(self.tell, name))
+            rows += f'<tr{" class=other" if mark else ""}><th scope="row">{told}{mark}</th>{values}</tr>'
         return self._scroll("section_settings", f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>")
 
     def _method(self) -> str:

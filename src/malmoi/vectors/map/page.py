@@ -1,7 +1,7 @@
 """A map of words as one HTML file that needs nothing else: no network, no other file.
 
 The words, where they lie, their neighbours and their vectors stand in the page as data; three scripts draw and search them.
-Everything is escaped: see offline.py.
+Everything is escaped: see pages/document.py.
 """
 
 import base64
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from malmoi._version import __version__
 from malmoi.files import write_bytes
-from malmoi.language import Language, read_sentences
-from malmoi.offline import beside, document, escape
+from malmoi.pages.document import beside, document, escape
+from malmoi.pages.language import Language, Teller, read_texts
 from malmoi.vectors.map.drawing import WordMap
 
-WORDS = Path(__file__).with_name("page.toml")
 SCRIPTS = ("space.js", "picture.js", "page.js")
 LEVELS = 65535  # of a place along one side of the map
 COSINE_LEVELS = 32767
@@ -36,15 +35,15 @@ def write_page(found: WordMap, path: Path, language: Language = "en") -> None:
 
 def page_html(found: WordMap, language: Language = "en") -> str:
     """The page as text of an HTML file."""
-    sentences = {key: said[language] for key, said in read_sentences(WORDS).items()}
-    parts = _Parts(found, sentences)
+    parts = _Parts(found, Teller(language, "vector_map"))
     title = parts.tell("title", found.name) if found.name else parts.tell("title_alone")
     body = (
         f"{parts.header(title)}<main>\n{parts.search()}{parts.stage()}{parts.side()}</main>\n{parts.about()}{parts.table()}"
         f"<footer><p>{escape(parts.tell('made_by', __version__))}</p></footer>\n"
     )
     scripts = [beside(__file__, name) for name in SCRIPTS]
-    said = {key.removeprefix(IN_SCRIPT): text for key, text in sentences.items() if key.startswith(IN_SCRIPT)}
+    texts = read_texts("vector_map").items()
+    said = {key.removeprefix(IN_SCRIPT): text[language] for key, text in texts if key.startswith(IN_SCRIPT)}
     return document(
         language, title, style=beside(__file__, "page.css"), body=body, data=_data(found, said), scripts=scripts
     )
@@ -77,11 +76,8 @@ def _packed(numbers: NDArray[Any], kind: str) -> str:
 class _Parts:
     """The parts of one page."""
 
-    def __init__(self, found: WordMap, sentences: dict[str, str]) -> None:
-        self.found, self.sentences = found, sentences
-
-    def tell(self, key: str, *values: object) -> str:
-        return self.sentences[key].format(*values)
+    def __init__(self, found: WordMap, tell: Teller) -> None:
+        self.found, self.tell = found, tell
 
     def header(self, title: str) -> str:
         return (

@@ -3,7 +3,7 @@
     malmoi explain RUN "you say goodbye and i say hello" --step 3
 
 The words around the place are found as in training, a window and the wrong words are drawn with a seed, and the update is
-computed in float64 (`word2vec_update.py`). The loops that train compute it too, in float32, and so does, where it can, the
+computed in float64 (`update.py`). The loops that train compute it too, in float32, and so does, where it can, the
 network of `scratch/word2vec.py`; the explanation says how far they are from it.
 
 Shapes: H vectors h, D width.
@@ -18,16 +18,15 @@ from jaxtyping import Float64
 from malmoi.errors import ConfigError
 from malmoi.explain.explaining import LIKELIEST
 from malmoi.explain.explanation import Explanation, Numbers, Step, Unit
-from malmoi.explain.language import Teller
 from malmoi.explain.registry import find_explainer
 from malmoi.explain.softmax import units
-from malmoi.explain.word2vec_checks import engine_difference, scratch_difference
-from malmoi.explain.word2vec_moment import Moment, Network, Word, answers_of_all, find_moment
-from malmoi.explain.word2vec_steps import Scene, backward_steps, forward_steps
-from malmoi.explain.word2vec_text import Reader, read_network
-from malmoi.explain.word2vec_update import Answers, Gradients, Rows, backward, forward, gather, moved
-from malmoi.language import Language
+from malmoi.explain.word2vec.agreement import engine_difference, scratch_difference
+from malmoi.explain.word2vec.reading import Reader, read_network
+from malmoi.explain.word2vec.steps import Scene, backward_steps, forward_steps
+from malmoi.explain.word2vec.update import Answers, Gradients, Rows, backward, forward, gather, moved
+from malmoi.explain.word2vec.window import Moment, Network, Word, answers_of_all, find_moment
 from malmoi.models.word2vec.sampling import keep_probabilities
+from malmoi.pages.language import Language, Teller
 from malmoi.runs.folder import RunConfig
 from malmoi.text.tokenizers import Tokenizer
 
@@ -88,7 +87,7 @@ def explain_update(
         raise ConfigError(f"learning_rate={rate:g} cannot be used. A finite number above 0 was expected: try 0.025.")
     if seed < 0:
         raise ConfigError(f"seed={seed} cannot be used. A whole number of 0 or more was expected: try 0.")
-    tell, config = Teller(language), network.config
+    tell, config = Teller(language, "explanation"), network.config
     moment = find_moment(network, words, step, seed)
     rows = gather(
         network.inputs,

@@ -15,10 +15,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
+from malmoi.explain.embedding_rows import row_gradients, rows_step
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
 from malmoi.explain.question import Answer, Question, Subject
-from malmoi.explain.rows import row_gradients, rows_step
 from malmoi.explain.softmax import (
     error_step,
     hidden_step,
@@ -31,6 +30,7 @@ from malmoi.explain.softmax import (
     update_steps,
 )
 from malmoi.models.options.nnlm import NNLMConfig
+from malmoi.pages.language import Teller
 
 Vector = Float64[np.ndarray, "_"]
 Matrix = Float64[np.ndarray, "_ _"]

@@ -6,7 +6,7 @@ or two small letters is a name with an index (Wx), and "∂L/∂W" without space
 
 import re
 
-from malmoi.offline import escape
+from malmoi.pages.document import escape
 
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵀ", "0123456789+−()T")
 _INDEX = r"\{[^{}]*\}|[^\W_]+"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.explain.word2vec_update import Gradients, Rows
+from malmoi.explain.word2vec.update import Gradients, Rows
 from malmoi.models.word2vec import kernels, softmax_kernels
 from malmoi.scratch.checks import Ids
 from malmoi.scratch.word2vec import CBOW, SimpleCBOW, SimpleSkipGram, SkipGram

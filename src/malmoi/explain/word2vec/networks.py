@@ -1,9 +1,8 @@
-"""Why word2vec expects a word between its neighbours, or a neighbour beside a word: networks of `scratch/word2vec.py`.
+"""Why a network of `scratch/word2vec.py` expects a word between its neighbours.
 
-    cbow        rows of W_in of the neighbours -> their mean h -> s = h W_out -> softmax, or a sigmoid for each word
-    skip-gram   row of W_in of the word            h           -> the same
+    rows of W_in of the neighbours -> their mean h -> s = h W_out -> softmax, or a sigmoid for each word
 
-These are no language models: they say nothing about a text, only about words and their neighbours.
+It is no language model: it says nothing about a text, only about words and their neighbours.
 
 Shapes: C context words, V vocabulary, D vector width.
 """
@@ -16,11 +15,10 @@ from jaxtyping import Float64
 from malmoi.errors import DataError
 from malmoi.explain.cells import sigmoid
 from malmoi.explain.explanation import Explanation, Numbers, Step
-from malmoi.explain.language import Teller
 from malmoi.explain.softmax import listed, log_softmax, probability_step, surprisal_step, units
-from malmoi.language import Language
+from malmoi.pages.language import Language, Teller
 from malmoi.scratch.checks import check_finite
-from malmoi.scratch.word2vec import CBOW, SimpleCBOW, SimpleSkipGram, SkipGram
+from malmoi.scratch.word2vec import CBOW, SimpleCBOW
 
 LIKELIEST = 10
 
@@ -46,7 +44,7 @@ def explain_cbow(
         DataError: If there is no neighbour, an id is not in the vocabulary, or the names are not as many as its words.
         ConfigError: If the weights are no finite numbers.
     """
-    tell = Teller(language)
+    tell = Teller(language, "explanation")
     W_in = _checked(network, [*context_ids, target_id], names)
     if not len(context_ids):
         raise DataError("There are no context words. At least one was expected: give the ids of the words around.")
@@ -76,39 +74,11 @@ def explain_cbow(
     loss = None
     if isinstance(network, SimpleCBOW):
         loss = network.forward(np.array([list(context_ids)]), np.array([target_id]))
-    return _explanation(tell, network, "cbow", text, steps, h, target_id, names, loss)
-
-
-def explain_skip_gram(
-    network: SimpleSkipGram | SkipGram,
-    word_id: int,
-    context_id: int,
-    names: Sequence[str],
-    *,
-    language: Language = "en",
-) -> Explanation:
-    """Why the network expects that neighbour beside the word; arguments and errors as those of `explain_cbow`."""
-    tell = Teller(language)
-    h = _checked(network, [word_id, context_id], names)[word_id]
-    vocab, width = len(names), len(h)
-    steps = [
-        Step(
-            "one_word",
-            tell("one_word"),
-            "h = W_in[id]",
-            f"({vocab}, {width})[{word_id}] → ({width},)",
-            tell("say_one_word", names[word_id], word_id),
-            (Numbers("h", h, ("unit",)),),
-        )
-    ]
-    loss = None
-    if isinstance(network, SimpleSkipGram):
-        loss = network.forward(np.array([[context_id]]), np.array([word_id]))
-    return _explanation(tell, network, "skip-gram", names[word_id], steps, h, context_id, names, loss)
+    return _explanation(tell, network, text, steps, h, target_id, names, loss)
 
 
 def _checked(
-    network: SimpleCBOW | CBOW | SimpleSkipGram | SkipGram, ids: Sequence[int], names: Sequence[str]
+    network: SimpleCBOW | CBOW, ids: Sequence[int], names: Sequence[str]
 ) -> Float64[np.ndarray, "vocab width"]:
     """W_in in float64."""
     W_in = network.word_vectors
@@ -129,8 +99,7 @@ def _checked(
 
 def _explanation(
     tell: Teller,
-    network: SimpleCBOW | CBOW | SimpleSkipGram | SkipGram,
-    family: str,
+    network: SimpleCBOW | CBOW,
     text: str,
     steps: list[Step],
     h: Float64[np.ndarray, " width"],
@@ -139,7 +108,7 @@ def _explanation(
     loss: float | None,
 ) -> Explanation:
     """The scores against all words and what follows from them."""
-    is_softmax = isinstance(network, (SimpleCBOW, SimpleSkipGram))
+    is_softmax = isinstance(network, SimpleCBOW)
     W_out = np.asarray(network.params[1], np.float64)
     W_out = W_out if is_softmax else W_out.T  # (D, V)
     scores = h @ W_out
@@ -167,7 +136,7 @@ def _explanation(
     best = np.argsort(-values, kind="stable")[:LIKELIEST]
     return Explanation(
         text=text,
-        family=family,
+        family="cbow",
         run=type(network).__name__,
         language=tell.language,
         place=0,

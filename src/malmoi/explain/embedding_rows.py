@@ -12,9 +12,9 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
 from malmoi.explain.question import Question
 from malmoi.explain.softmax import Vector, scores
+from malmoi.pages.language import Teller
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
-from malmoi.explain.ngram_counts import KNESER_NEY, recover
 from malmoi.explain.question import Answer, Question
+from malmoi.explain.rungs.ngram_counts import KNESER_NEY, recover
 from malmoi.explain.softmax import listed, surprisal_step
 from malmoi.models.ngram import NGramModel
 from malmoi.models.ngram.model import NGramState
 from malmoi.models.ngram.tables import NGramTables
 from malmoi.models.options.ngram import NGramConfig
+from malmoi.pages.language import Teller
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def document(language: str, title: str, *, style: str, body: str, data: Any, scr
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
             '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n',
             f"<title>{escape(title)} · malmoi</title>\n",
-            f"<style>{beside(__file__, 'offline.css')}{style}</style>\n</head>\n<body>\n",
+            f"<style>{beside(__file__, 'document.css')}{style}</style>\n</head>\n<body>\n",
             body,
             f'<script type="application/json" id="data">{told}</script>\n',
             *(f"<script>{script}</script>\n" for script in scripts),

@@ -1,6 +1,6 @@
 """The steps of one word2vec update as they are told: from the words around a place to the rows that move.
 
-Shapes: as in word2vec_update.py. H vectors h, S rows of W_out that are asked about, D width, V words.
+Shapes: as in update.py. H vectors h, S rows of W_out that are asked about, D width, V words.
 """
 
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
 from malmoi.explain.softmax import SHOWN
-from malmoi.explain.word2vec_update import Answers, Gradients, Rows
+from malmoi.explain.word2vec.update import Answers, Gradients, Rows
+from malmoi.pages.language import Teller
 
 
 @dataclass(frozen=True)

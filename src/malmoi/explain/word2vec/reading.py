@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from malmoi.arrays import Arrays, checked, read_arrays
 from malmoi.errors import DataError, RunError
-from malmoi.explain.word2vec_moment import Network, Word
+from malmoi.explain.word2vec.window import Network, Word
 from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.phrases import Phrases
 from malmoi.models.word2vec.options import RATES

@@ -17,15 +17,15 @@ from jaxtyping import Float64
 
 from malmoi.errors import ConfigError
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
+from malmoi.explain.opening import subject_of_model
 from malmoi.explain.question import Answer, Question
 from malmoi.explain.registry import find_explainer
 from malmoi.explain.softmax import surprisal_step
-from malmoi.explain.subjects import subject_of_model
 from malmoi.models.combined import Cached, Interpolated
 from malmoi.models.combined.cached import CachedState
 from malmoi.models.combined.interpolated import MixedState, log_mix
 from malmoi.models.interface import LanguageModel, State
+from malmoi.pages.language import Teller
 
 Vector = Float64[np.ndarray, " vocab"]
 

@@ -20,10 +20,9 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from malmoi.explain.cells import Gradients, Layer, Trace, run_back, run_layer
+from malmoi.explain.embedding_rows import RowGradients, row_gradients, rows_step
 from malmoi.explain.explanation import Numbers, Step
-from malmoi.explain.language import Teller
 from malmoi.explain.question import Answer, Question, Subject
-from malmoi.explain.rows import RowGradients, row_gradients, rows_step
 from malmoi.explain.softmax import (
     error_step,
     hidden_step,
@@ -37,6 +36,7 @@ from malmoi.explain.softmax import (
 )
 from malmoi.models.interface import State
 from malmoi.models.options.recurrent import RecurrentConfig
+from malmoi.pages.language import Teller
 
 BANDS = 64  # steps whose gates are shown, and through which a training step goes back
 GATE_NAMES = {"rnn": ("h",), "lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}

@@ -1,0 +1,37 @@
+"""What malmoi says to people, in English and Korean: sentences in texts/*.toml, both languages side by side, so that neither is
+forgotten.
+
+    tell = Teller("ko", "explanation")
+    tell("say_mean", ...)
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+Language = Literal["en", "ko"]
+Catalogue = Literal[
+    "comparison", "explanation", "explanation_page", "thesaurus", "vector_comparison", "vector_map"
+]  # a file in texts/ each
+
+
+@cache
+def read_texts(catalogue: Catalogue) -> dict[str, dict[Language, str]]:
+    """Key -> language -> sentence with {} where values go."""
+    path = Path(__file__).parent / "texts" / f"{catalogue}.toml"
+    texts: dict[str, dict[Language, str]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return texts
+
+
+class Teller:
+    """Says things in one language, in the words of one catalogue."""
+
+    def __init__(self, language: Language, catalogue: Catalogue) -> None:
+        self.language, self.catalogue = language, catalogue
+
+    def __call__(self, key: str, *values: object) -> str:
+        return read_texts(self.catalogue)[key][self.language].format(*values)
+
+    def has(self, key: str) -> bool:
+        return key in read_texts(self.catalogue)
