@@ -113,7 +113,8 @@ def print_ladder(found: "Comparison", tell: Teller, title: str = "") -> None:
         if step.example is not None and step.before is not None and step.gain is not None and step.gain > 0:
             line = "".join(word for word, _, _ in step.example.words)
             line = f"{line[:LONGEST]} …" if len(line) > LONGEST or step.example.is_cut else line
-            cost = tell("line_cost", *step.example.bits)
+            better, worse = step.example.bits
+            cost = tell("line_cost", better=better, worse=worse)
             note(f"{step.name}: {cost}\n    {line}")
     _print_end(found, tell)
 
@@ -123,10 +124,14 @@ def bought(step: "Step", family: str, tell: Teller) -> str:
     if step.before is None or step.gain is None:
         return tell("first_step")
     if step.is_real is None:
-        return tell("untested", -step.gain, step.before)
+        return tell("untested", change=-step.gain, model=step.before)
     if not step.is_real:
-        return tell("same", -step.gain, step.before)
-    return tell("saves", step.gain, gain_of(tell, family)) if step.gain > 0 else tell("costs", -step.gain, step.before)
+        return tell("same", change=-step.gain, model=step.before)
+    return (
+        tell("saves", gain=step.gain, idea=gain_of(tell, family))
+        if step.gain > 0
+        else tell("costs", loss=-step.gain, model=step.before)
+    )
 
 
 def duration_of(seconds: float) -> str:
@@ -138,7 +143,7 @@ def _print_end(found: "Comparison", tell: Teller) -> None:
     note(significance(found, tell))
     note(say_overlap(tell, found.overlap))
     for failure in found.failures:
-        note(tell("failed", failure.name, failure.reason))
+        note(tell("failed", model=failure.name, reason=failure.reason))
     note(f"{tell('report')}: {found.report}")
 
 
@@ -149,4 +154,4 @@ def significance(found: "Comparison", tell: Teller) -> str:
     names: Sequence[str] = [model.name for model in found.models]
     doubtful = [f"{names[d.first]} – {names[d.second]} (p = {d.p:.2g})" for d in found.differences if not d.is_real]
     largest: Any = max((d.p for d in found.differences if d.is_real), default=0.0)
-    return tell("not_all_real", ", ".join(doubtful), largest) if doubtful else tell("all_real", largest)
+    return tell("not_all_real", pairs=", ".join(doubtful), p=largest) if doubtful else tell("all_real", p=largest)

@@ -23,11 +23,6 @@ LARGEST = 3  # entries of a long array with labels
 BAR_WIDTH = 24  # characters, for a probability of 1
 AROUND = 40  # units of a long text that are shown, the explained token among them
 MOST_BITS = 16.0  # of the strongest colour
-PARTS = {
-    "mixture": {"en": "The mixture", "ko": "섞은 값"},
-    "forward": {"en": "The prediction", "ko": "예측"},
-    "backward": {"en": "The training step", "ko": "학습 걸음"},
-}
 
 
 def explain(
@@ -93,14 +88,14 @@ def print_explanation(found: "Explanation") -> None:
     for number, step in enumerate(found.steps, start=1):
         if step.part != part:
             part = step.part
-            print(f"\n{PARTS[part][found.language]}")
+            print(f"\n{tell(f'cli_part_{part}')}")
         print(f"\n{number}. {step.title}\n   {step.formula}" + f"    {step.shapes}" * bool(step.shapes))
         print(f"   {step.sentence}")
         for numbers in step.numbers:
             print("\n".join(f"     {line}" for line in abbreviated(numbers)))
     print()
     for engine, difference in found.agreement.items():
-        print(tell(f"cli_agreement{rows}", engine, f"{difference:.2g}"))
+        print(tell(f"cli_agreement{rows}", engine=engine, difference=f"{difference:.2g}"))
     for remark in found.notes:
         print(remark)
     sys.stdout.flush()

@@ -100,18 +100,20 @@ def _print_entry(entry: "Entry", tell: Teller, vectors: str) -> None:
         (sense.name, ", ".join(sense.words), f"{seen:,}", sense.gloss)
         for sense, seen in zip(entry.senses, entry.counts, strict=True)
     ]
-    title = f"{tell('of_wordnet', entry.word, entry.version)}: {tell('n_senses', len(rows))}"
+    title = f"{tell('of_wordnet', words=entry.word, version=entry.version)}: {tell('n_senses', n=len(rows))}"
     print_table((tell("sense"), tell("words"), tell("seen"), tell("gloss")), rows, title=title, left=(0, 1, 3))
     drawn = len(entry.graph.senses)
     print()
     if any(entry.graph.above.values()):
-        print(tell("above") if drawn == len(rows) else tell("above_of", drawn, len(rows)))
+        print(tell("above") if drawn == len(rows) else tell("above_of", n_drawn=drawn, n_senses=len(rows)))
         print("\n".join(tree(entry.graph, tell("as_above"))))
     else:
         print(tell("no_above"))
-    _print_near(tell("nearest_in_wordnet", entry.senses[0].name), entry.wordnet, ("path", "cosine"), tell, vectors)
+    _print_near(
+        tell("nearest_in_wordnet", sense=entry.senses[0].name), entry.wordnet, ("path", "cosine"), tell, vectors
+    )
     if entry.vectors:
-        _print_near(tell("nearest_by_vectors", vectors), entry.vectors, ("cosine", "path"), tell, vectors)
+        _print_near(tell("nearest_by_vectors", vectors=vectors), entry.vectors, ("cosine", "path"), tell, vectors)
 
 
 def tree(graph: "Graph", again: str) -> list[str]:
@@ -154,9 +156,9 @@ def _print_pair(pair: "Pair", tell: Teller, vectors: str) -> None:
         if (best := found.best(measure)) is not None:
             rows.append((tell(measure), figure(getattr(best, measure)), f"{best.first.name} – {best.second.name}"))
     if vectors:
-        told = tell("no_vector") if pair.cosine is None else tell("between_vectors", vectors)
+        told = tell("no_vector") if pair.cosine is None else tell("between_vectors", vectors=vectors)
         rows.append((tell("cosine"), figure(pair.cosine), told))
-    title = tell("of_wordnet", f"{pair.first} · {pair.second}", pair.version)
+    title = tell("of_wordnet", words=f"{pair.first} · {pair.second}", version=pair.version)
     if rows:
         print_table((tell("measure"), tell("similarity"), tell("senses")), rows, title=title, left=(0, 2))
     else:
@@ -173,8 +175,8 @@ def _print_pair(pair: "Pair", tell: Teller, vectors: str) -> None:
     ]
     print_table((tell("senses"), *map(tell, MEASURES)), shown, title=f"\n{tell('pairs')}")
     if (more := len(found.pairs) - MOST_PAIRS) > 0:
-        print(tell("more_pairs", more))
-    print("\n" + (tell(f"lin_{pair.source}", pair.n_seen) if pair.source else tell("lin_none")))
+        print(tell("more_pairs", n=more))
+    print("\n" + (tell(f"lin_{pair.source}", n_seen=pair.n_seen) if pair.source else tell("lin_none")))
 
 
 def _print_ways(pair: "Pair", tell: Teller) -> None:
@@ -186,7 +188,7 @@ def _print_ways(pair: "Pair", tell: Teller) -> None:
     for way in (found.up_first, found.up_second):
         print("  " + " → ".join(concept.name for concept in way))
     if found.edges < len(found.up_first) + len(found.up_second) - 2:
-        print(f"  {tell('shorter_elsewhere', found.edges)}")
+        print(f"  {tell('shorter_elsewhere', n_edges=found.edges)}")
 
 
 def _named(concept: "Concept") -> str:

@@ -152,12 +152,12 @@ def take_all(
         label = f"[{number}/{len(contenders)}] {contender.name}"
         try:
             if (known := bench.recall(contender)) is not None:
-                ground.reporter.stage(ground.tell("known", label, known.bits_per_byte))
+                ground.reporter.stage(ground.tell("known", model=label, bits=known.bits_per_byte))
                 continue
             seconds = seconds_for(contender)
             ground.reporter.stage(say_beginning(ground.tell, label, contender, seconds, ground.question.steps))
             measured = bench.take(contender, seconds)
-            ground.reporter.stage(ground.tell("measured", label, measured.bits_per_byte))
+            ground.reporter.stage(ground.tell("measured", model=label, bits=measured.bits_per_byte))
         except KeyboardInterrupt:
             return failures, True
         except (SystemExit, GeneratorExit):
@@ -166,7 +166,7 @@ def take_all(
             failures.append(Failure(contender.name, _reason(error)))
             with suppress(MalmoiError):  # the reason is told in any case
                 write_bytes(ground.folder / "errors" / f"{contender.folder_name}.txt", traceback.format_exc().encode())
-            ground.reporter.stage(ground.tell("failed", label, failures[-1].reason))
+            ground.reporter.stage(ground.tell("failed", model=label, reason=failures[-1].reason))
     return failures, False
 
 
@@ -203,7 +203,7 @@ def conclude(
     write_json(ground.folder / FIGURES, _finite(found.to_dict()))
     if stopped:
         names = ", ".join(model.name for model in found.models)
-        raise ComparisonStopped(tell("stopped", names, report), found)
+        raise ComparisonStopped(tell("stopped", models=names, report=report), found)
     return found
 
 

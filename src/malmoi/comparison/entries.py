@@ -135,7 +135,7 @@ def _mix(ground: Ground, contender: Contender, measured: Mapping[str, Measured])
     members = [measured[name] for name in contender.members if name in measured]
     if len(members) < len(contender.members):
         failed = next(name for name in contender.members if name not in measured)
-        raise DataError(ground.tell("member_failed", contender.name, failed))
+        raise DataError(ground.tell("member_failed", mixture=contender.name, member=failed))
     if len({member.tokenizer_id for member in members}) > 1:
         kinds = ", ".join(f"{member.name} ({member.tokenizer})" for member in members)
         raise DataError(

@@ -60,7 +60,7 @@ class Ground:
         if (texts / split.SIZES).is_file():
             self.parts = split.load(texts, split.unit_of(question.text))
         else:
-            self.reporter.stage(self.tell("cutting", question.text.describe()))
+            self.reporter.stage(self.tell("cutting", text=question.text.describe()))
             given = {"valid": question.valid, "test": question.test}
             self.parts = split.cut(question.text, texts, **given, progress=self.reporter.preparing)
             for source in (question.text, *filter(None, given.values())):
@@ -68,8 +68,8 @@ class Ground:
                     self.reporter.stage(note)
         sizes = [self.parts.sizes[name] for name in split.PARTS]
         total = sum(size.bytes for size in sizes)
-        shares = [f"{size.bytes / total:.0%}" for size in sizes]
-        self.reporter.stage(self.tell("was_cut", total / 1e6, *shares))
+        train, valid, test = (f"{size.bytes / total:.0%}" for size in sizes)
+        self.reporter.stage(self.tell("was_cut", megabytes=total / 1e6, train=train, valid=valid, test=test))
         self.overlap, counts = measure_overlap(self.parts.source("train"), self.parts.source("test"))
         self.reporter.stage(say_overlap(self.tell, self.overlap))
         self.words = read_words(self.parts.source("test").lines(), counts)
@@ -95,7 +95,7 @@ class Ground:
         tokenizer = train_tokenizer(chosen, (line.text for line in source.lines()), vocab_size=vocab_size)
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer.save(folder)
-        self.reporter.stage(self.tell("tokenizer", chosen, tokenizer.vocab_size))
+        self.reporter.stage(self.tell("tokenizer", kind=chosen, n_tokens=tokenizer.vocab_size))
         return folder
 
     def tokenizer(self, kind: str | None) -> Tokenizer:

@@ -16,27 +16,29 @@ def gain_of(tell: Teller, family: str) -> str:
 
 
 def say_overlap(tell: Teller, overlap: Overlap) -> str:
-    shares = ["–" if share is None else f"{share:.1%}" for share in (overlap.lines, overlap.runs)]
-    told = tell("overlap", *shares, RUN)
+    lines, runs = ("–" if share is None else f"{share:.1%}" for share in (overlap.lines, overlap.runs))
+    told = tell("overlap", lines=lines, runs=runs, n_words=RUN)
     return f"{told}. {tell('overlap_warning')}" if overlap.is_high else told
 
 
 def say_time(tell: Teller, seconds: float) -> str:
     """A time as people say it."""
     if seconds < 100:
-        return tell("seconds", seconds)
+        return tell("seconds", seconds=seconds)
     minutes, rest = divmod(round(seconds), 60)
-    return tell("minutes_and_seconds", minutes, rest) if rest else tell("minutes", minutes)
+    return tell("minutes_and_seconds", minutes=minutes, seconds=rest) if rest else tell("minutes", minutes=minutes)
 
 
 def say_beginning(tell: Teller, label: str, contender: Contender, seconds: float | None, steps: int | None) -> str:
     """What happens to a contender first."""
     if contender.members:
-        return tell("mixing", label)
+        return tell("mixing", model=label)
     if contender.run is not None:
-        return tell("reading_run", label)
+        return tell("reading_run", model=label)
     if contender.takes_time:
         return (
-            tell("training_steps", label, steps) if steps else tell("training", label, say_time(tell, seconds or 0.0))
+            tell("training_steps", model=label, n_steps=steps)
+            if steps
+            else tell("training", model=label, time=say_time(tell, seconds or 0.0))
         )
-    return tell("baseline" if contender.rung in ("uniform", "unigram") else "counting", label)
+    return tell("baseline" if contender.rung in ("uniform", "unigram") else "counting", model=label)

@@ -49,7 +49,7 @@ class Bench:
         ground, began = self.ground, time.monotonic()
         entry = enter(ground, contender, seconds, self.measured)
         if contender.takes_time:
-            ground.reporter.stage(ground.tell("measuring", contender.name))
+            ground.reporter.stage(ground.tell("measuring", model=contender.name))
         measured, nats = _measure(ground, contender, entry, began)
         save(ground.folder / "results", measured, nats)
         self.measured[contender.name], self.nats[contender.name] = measured, nats

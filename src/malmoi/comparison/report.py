@@ -31,7 +31,7 @@ def render(found: Comparison, tell: Teller) -> str:
     title = tell(f"title_{'ladder' if found.steps else 'compare'}")
     body = (
         f"{page.header(title)}<main>\n{page.sections()}</main>\n"
-        f"<footer><p>{_e(tell('made_by', __version__))}</p></footer>\n"
+        f"<footer><p>{_e(tell('made_by', version=__version__))}</p></footer>\n"
     )
     scripts = (_plotly(), beside(__file__, "report.js"))
     style = beside(__file__, "report.css")
@@ -66,11 +66,14 @@ class _Page:
         split = "fact_split_documents" if test.documents else "fact_split_value"
         sizes = [_size(part.bytes) for part in (train, valid, test)]
         yield tell("fact_text"), found.text
-        yield tell("fact_split"), tell(split, *sizes, test.documents or test.lines)
-        shares = ["–" if share is None else f"{share:.1%}" for share in (found.overlap.lines, found.overlap.runs)]
-        yield tell("fact_overlap"), tell("fact_overlap_value", *shares, RUN)
+        yield (
+            tell("fact_split"),
+            tell(split, train=sizes[0], valid=sizes[1], test=sizes[2], n=test.documents or test.lines),
+        )
+        lines, runs = ("–" if share is None else f"{share:.1%}" for share in (found.overlap.lines, found.overlap.runs))
+        yield tell("fact_overlap"), tell("fact_overlap_value", lines=lines, runs=runs, n_words=RUN)
         if found.budget is not None:
-            yield tell("fact_budget"), tell(f"fact_budget_{found.verb}", say_time(tell, found.budget))
+            yield tell("fact_budget"), tell(f"fact_budget_{found.verb}", time=say_time(tell, found.budget))
         yield tell("fact_machine"), found.machine
         yield tell("fact_seed"), str(found.seed)
         if found.command:
@@ -78,7 +81,7 @@ class _Page:
 
     def _lead(self) -> str:
         found, tell, best = self.found, self.tell, self.best
-        lead = tell("lead_best", best.name, best.bits_per_byte)
+        lead = tell("lead_best", model=best.name, bits=best.bits_per_byte)
         others = [model for model in found.models if model is not best]
         if not others:
             return lead
@@ -86,9 +89,8 @@ class _Page:
         difference = found.difference(best.name, second.name)
         told = tell("lead_untested")
         if difference is not None:
-            told = tell("lead_real" if difference.is_real else "lead_luck", difference.p)
-        names = (second.name, second.bits_per_byte) if tell.language == "en" else (second.bits_per_byte, second.name)
-        return f"{lead} {tell('lead_gap', *names, told)}"
+            told = tell("lead_real" if difference.is_real else "lead_luck", p=difference.p)
+        return f"{lead} {tell('lead_gap', model=second.name, bits=second.bits_per_byte, verdict=told)}"
 
     def sections(self) -> str:
         """All sections that there is something to say in."""
@@ -136,15 +138,17 @@ class _Page:
         width = 100 * min(1.0, model.bits_per_byte / dearest)
         bought = f'<p class="gain">{_e(tell("first_step"))}</p>'
         if step.gain is not None and step.before is not None:
-            told = tell("step_saves" if step.gain >= 0 else "step_costs", abs(step.gain))
+            told = tell("step_saves" if step.gain >= 0 else "step_costs", bits=abs(step.gain))
             told = tell("step_same") if abs(step.gain) < NEGLIGIBLE else told
-            kind = "untested" if step.is_real is None else "real" if step.is_real else "not_real"
+            kind = "real" if step.is_real else "not_real"
             badge = "" if step.is_real is None else f' <span class="badge {kind}">{_e(tell(kind))}</span>'
             interval = ""
             if step.low is not None and step.high is not None:
                 low, high = sorted((step.low, step.high)) if step.gain >= 0 else sorted((-step.low, -step.high))
-                interval = f'<span class="quiet">{_e(tell("step_interval", low, high).replace("-", "−"))}</span>'
-            against = f'<span class="quiet">{_e(tell("step_against", step.before))}</span>'
+                interval = (
+                    f'<span class="quiet">{_e(tell("step_interval", low=low, high=high).replace("-", "−"))}</span>'
+                )
+            against = f'<span class="quiet">{_e(tell("step_against", model=step.before))}</span>'
             sign = "same" if step.is_real is False else "better" if step.gain >= 0 else "worse"
             bought = f'<p class="gain {sign}"><b>{_e(told)}</b>{badge} {against} {interval}</p>'
         example = ""
@@ -192,7 +196,8 @@ class _Page:
                     f"{name} {weight:.0%}" for name, weight in zip(model.members, model.weights, strict=True)
                 )
                 weights = f'<small class="quiet">{_e(told)}</small>'
-            kind = f'<small class="quiet">{_e(tell("vocabulary", model.tokenizer, model.vocab_size))}</small>'
+            told = tell("vocabulary", tokenizer=model.tokenizer, n_tokens=model.vocab_size)
+            kind = f'<small class="quiet">{_e(told)}</small>'
             name = f"{self._dot(model.name)}{_e(model.name)}"
             rows.append(f'<tr><th scope="row" data-value="{place}">{name}{weights}{kind}</th>{cells}</tr>')
         notes = ""
@@ -200,7 +205,7 @@ class _Page:
             notes += f'<p class="quiet">{_e(tell("other_tokens"))}</p>'
         elsewhere = [m.name for m in found.models if m.run is not None and Path(m.run) == Path(m.name)]
         if elsewhere:
-            notes += f'<p class="quiet">{_e(tell("trained_elsewhere", ", ".join(elsewhere)))}</p>'
+            notes += f'<p class="quiet">{_e(tell("trained_elsewhere", models=", ".join(elsewhere)))}</p>'
         head = f'<th scope="col" data-key="model"><button type="button">{_e(tell("model"))}</button></th>'
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{_e(tell("section_table"))}">'
@@ -223,7 +228,7 @@ class _Page:
         tell, found = self.tell, self.found
         if not found.differences:
             return f"<p>{_e(tell('too_few'))}</p>"
-        blocks = tell("of_documents" if found.draws_documents else "of_blocks", found.n_blocks)
+        blocks = tell("of_documents" if found.draws_documents else "of_blocks", n=found.n_blocks)
         ordered = [d if d.bits_per_byte <= 0 else _swapped(d) for d in found.differences]  # the better one first
         widest = max(max(abs(d.low), abs(d.high)) for d in ordered) or 1.0
         rows = []
@@ -233,7 +238,7 @@ class _Page:
             kind = "real" if d.is_real else "not_real"
             better, worse = self.names[d.first], self.names[d.second]
             rows.append(
-                f'<tr><th scope="row">{self._dot(better)}{_e(tell("pair_better", better, worse))}</th>'
+                f'<tr><th scope="row">{self._dot(better)}{_e(tell("pair_better", better=better, worse=worse))}</th>'
                 f"<td>{_signed(d.bits_per_byte)}</td><td>{_signed(d.low)} … {_signed(d.high)}</td>"
                 f'<td class="interval" aria-hidden="true"><div class="whisker {kind}"><i style="left:{left:.1f}%;'
                 f'width:{max(right - left, 0.5):.1f}%"></i><b style="left:{point:.1f}%"></b></div></td>'
@@ -243,7 +248,7 @@ class _Page:
         heads = "".join(f'<th scope="col">{_e(tell(name))}</th>' for name in names)
         heads += f'<td></td><th scope="col">p</th><th scope="col">{_e(tell("verdict"))}</th>'
         return (
-            f"{_about(tell('about_differences', RESAMPLES, blocks))}"
+            f"{_about(tell('about_differences', n_draws=RESAMPLES, blocks=blocks))}"
             f'<div class="scroll" tabindex="0" role="region" aria-label="{_e(tell("section_differences"))}"><table>'
             f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         )
@@ -286,7 +291,7 @@ class _Page:
 
     def _samples(self) -> str:
         found, tell = self.found, self.tell
-        about = tell("about_prompt", SAMPLING["temperature"], SAMPLING["top_p"], found.seed)
+        about = tell("about_prompt", temperature=SAMPLING["temperature"], top_p=SAMPLING["top_p"], seed=found.seed)
         cards = ""
         if found.goes_on:
             cards = self._sample(_e(tell("the_text")), f" {found.goes_on}", "original")
@@ -306,7 +311,7 @@ class _Page:
         )
         options, bodies = "", ""
         for number, (better, worse) in enumerate(pairs):
-            told = _e(tell("pair_option", better, worse))
+            told = _e(tell("pair_option", better=better, worse=worse))
             options += f'<option value="{number}">{told}</option>'
             lines = "".join(self._contrast(contrast) for contrast in self.found.contrasts[better, worse])
             lines = lines or f"<p>{_e(tell('no_lines'))}</p>"
@@ -331,26 +336,27 @@ class _Page:
                 marked += f'{_e(space)}<mark style="--s:{strength:.2f}" title="{title}">{shown}</mark>'
             else:
                 marked += f'{_e(space)}<u title="{title}">{shown}</u>'
-        told = self.tell("line_cost", *contrast.bits)
+        better, worse = contrast.bits
+        told = self.tell("line_cost", better=better, worse=worse)
         most = sorted(contrast.words, key=lambda row: row[1] - row[2])[:3]
         named = [
             f"{word.strip() or '⏎'} (−{second - first:.1f})" for word, first, second in most if second - first >= 1
         ]
         if named:
-            told += f"; {self.tell('line_words', ', '.join(named))}"
+            told += f"; {self.tell('line_words', words=', '.join(named))}"
         marked += " …" if contrast.is_cut else ""
         return f'<figure class="line"><p>{marked}</p><figcaption>{_e(told)}</figcaption></figure>'
 
     def _method(self) -> str:
         tell, streams = self.tell, self.found.models[0].streams
-        read = tell("streams", streams) if streams > 1 else tell("one_stream")
+        read = tell("streams", n=streams) if streams > 1 else tell("one_stream")
         points = [
             tell("method_bits"),
             tell("method_perplexity"),
             tell("method_split"),
-            tell("method_read", read, f" --streams {streams}" if streams > 1 else ""),
+            tell("method_read", streams=read, options=f" --streams {streams}" if streams > 1 else ""),
             tell("method_words"),
-            tell("method_bootstrap", RESAMPLES + 1),
+            tell("method_bootstrap", n=RESAMPLES + 1),
             tell("method_costs"),
         ]
         return f"<ul>{''.join(f'<li>{with_code(point)}</li>' for point in points)}</ul>"

@@ -79,7 +79,13 @@ def rows_step(
         tell("rows"),
         "∂L/∂E[id_τ] += ∂L/∂x_τ" + (";  ∂L/∂E += (P − y)ᵀ h" if rows.is_tied else ""),
         f"({vocab}, {d_x.shape[1]})",
-        tell("say_rows_tied" if rows.is_tied else "say_rows", times[-1], f"{norms[-1]:.4g}", len(rows.rows), vocab),
+        tell(
+            "say_rows_tied" if rows.is_tied else "say_rows",
+            token=times[-1],
+            length=f"{norms[-1]:.4g}",
+            n_rows=len(rows.rows),
+            vocab=vocab,
+        ),
         (
             Numbers("‖∂L/∂x_τ‖", norms, ("time",), {0: times}, "plain"),
             Numbers("‖∂L/∂E[id]‖", lengths, ("token",), {0: [tokens[i] for i in rows.rows]}, "plain"),

@@ -106,7 +106,7 @@ def explain_subject(
     units, lacks_kiwi = all_units(tokenizer, tokens, log_probs)
     notes = [tell("note_next")] if place == len(ids) else []
     if n_unknown := int((ids == tokenizer.unk_id).sum()):
-        notes.append(tell("note_unknown", n_unknown))
+        notes.append(tell("note_unknown", n=n_unknown))
     notes += answer.notes
     if lacks_kiwi:
         notes.append(tell("note_kiwi"))

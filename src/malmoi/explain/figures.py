@@ -170,9 +170,9 @@ class Figures:
         tail = ""
         if left and numbers.kind == "probability":
             rest = float(values.sum() - values[places].sum())
-            rows.append((self.tell("cut_rest_sum", left), max(rest, 0.0), "rest"))
+            rows.append((self.tell("cut_rest_sum", n=left), max(rest, 0.0), "rest"))
         elif left:
-            tail = f'<p class="quiet small">{escape(self.tell("cut_rest", left))}</p>'
+            tail = f'<p class="quiet small">{escape(self.tell("cut_rest", n=left))}</p>'
         top = max((abs(value) for _, value, kind in rows if math.isfinite(value) and kind != "rest"), default=1.0)
         return self.bars(rows, top=1.0 if numbers.kind == "gate" else top, signed=signed) + tail
 
@@ -215,7 +215,9 @@ class Figures:
             part = Numbers(numbers.name, numbers.values[place], numbers.axes[len(leading) :], labels, numbers.kind)
             shown += f"<h5>{escape(title)}</h5>{self._matrix(part, scale, f'{numbers.name}, {title}')}"
         if total > MOST_PANELS:
-            shown += f'<p class="quiet small">{escape(self.tell("cut_panels", MOST_PANELS, total))}</p>'
+            shown += (
+                f'<p class="quiet small">{escape(self.tell("cut_panels", n_drawn=MOST_PANELS, n_panels=total))}</p>'
+            )
         return shown
 
     def _table(self, values: NDArray[Any], rows: Sequence[str], columns: Sequence[str], scale: _Scale | None) -> str:
@@ -258,8 +260,8 @@ class Figures:
         self.maps.append(told)
         shape = " × ".join(f"{length:,}" for length in values.shape)
         extremes = self._extremes(numbers)
-        label = escape(tell("map", name, shape, extremes))
-        notes = [tell("cut_cells", shape, drawn.size)] if drawn.size < values.size else []
+        label = escape(tell("map", name=name, shape=shape, extremes=extremes))
+        notes = [tell("cut_cells", shape=shape, n_drawn=drawn.size)] if drawn.size < values.size else []
         notes += [tell("wraps")] if wraps else []
         canvas = f'<canvas tabindex="0" role="img" data-map="{len(self.maps) - 1}" aria-label="{label}"></canvas>'
         return (
@@ -278,11 +280,15 @@ class Figures:
         finite = np.where(np.isfinite(numbers.values), numbers.values, np.nan)
         if np.isnan(finite).all():
             return self.tell("not_a_number")
-        told: list[str] = [number(float(np.nanmean(finite)))]
-        for flat in (np.nanargmax(finite), np.nanargmin(finite)):
-            place = np.unravel_index(int(flat), finite.shape)
-            told += [number(float(finite[place])), self._where(numbers, [int(i) for i in place])]
-        return self.tell("extremes", *told)
+        high, low = (np.unravel_index(int(i), finite.shape) for i in (np.nanargmax(finite), np.nanargmin(finite)))
+        return self.tell(
+            "extremes",
+            mean=number(float(np.nanmean(finite))),
+            largest=number(float(finite[high])),
+            largest_place=self._where(numbers, [int(i) for i in high]),
+            smallest=number(float(finite[low])),
+            smallest_place=self._where(numbers, [int(i) for i in low]),
+        )
 
     def _where(self, numbers: Numbers, place: Sequence[int]) -> str:
         """A place in words: "time 3 (school), unit 17"."""

@@ -40,10 +40,10 @@ def write_page(explanation: Explanation, path: Path) -> None:
 def page_html(explanation: Explanation) -> str:
     """The page as text of an HTML file."""
     page = _Page(explanation)
-    title = page.tell("title", plain(explanation.target))
+    title = page.tell("title", token=plain(explanation.target))
     body = (
         f"{page.header(title)}<main>\n{page.text()}{page.token()}{page.journey()}{page.check()}</main>\n"
-        f"<footer><p>{escape(page.tell('made_by', __version__))}</p></footer>\n{page.stepper()}"
+        f"<footer><p>{escape(page.tell('made_by', version=__version__))}</p></footer>\n{page.stepper()}"
     )
     style, scripts = beside(__file__, "page.css"), (beside(__file__, "page.js"),)
     data = {"maps": page.figures.maps, "nothing": page.tell("not_a_number")}
@@ -58,20 +58,21 @@ class _Page:
         self.steps = explanation.steps[:MOST_STEPS]
         self.figures = Figures(self.tell, explanation.target, room_for(self.steps))
 
-    def said(self, key: str, *values: object) -> str:
+    def said(self, key: str, **values: object) -> str:
         """A sentence about a token in a text, or its version about a word between others."""
         between = f"{key}_between"
-        return self.tell(between if self.found.among == "neighbours" and self.tell.has(between) else key, *values)
+        return self.tell(between if self.found.among == "neighbours" and self.tell.has(between) else key, **values)
 
     def header(self, title: str) -> str:
         found, tell = self.found, self.tell
         before = self._before()
         odds = f"1 : {1 / found.probability:,.0f}" if found.probability > 1e-300 else "1 : ∞"
-        values = (plain(found.target), number(found.probability), odds)
+        token, probability = plain(found.target), number(found.probability)
         if found.among == "neighbours":
-            lead = tell("lead_between" if found.is_distribution else "lead_answer", *values)
+            key = "lead_between" if found.is_distribution else "lead_answer"
         else:
-            lead = tell("lead", before, *values) if before.strip() else tell("lead_first", *values)
+            key = "lead" if before.strip() else "lead_first"
+        lead = tell(key, before=before, token=token, probability=probability, odds=odds)
         return (
             f'<header>\n<p class="kicker">malmoi</p>\n<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
             f'<p class="about">{escape(self.said("lead_next"))}</p>\n'
@@ -102,7 +103,7 @@ class _Page:
             choices += f'<input type="radio" name="units" id="unit-{place}"{checked}>'
             choices += f'<label for="unit-{place}">{escape(name)}</label>'
             strips += self._strip(self.found.surprisals[kind], place)
-        most = escape(tell("bits", f"{DARKEST:g}+"))
+        most = escape(tell("bits", bits=f"{DARKEST:g}+"))
         legend = f'<p class="legend cost" aria-hidden="true"><span>0</span><i></i><span>{most}</span></p>'
         return _section(
             "text",
@@ -127,9 +128,9 @@ class _Page:
             before = self._between(first, shown[0].begin)
             marks = before + marks + self._between(end, end + BESIDE)
         total = sum(unit.nats for unit in units) / math.log(2)
-        told = tell("unit_sum", len(units), number(total))
+        told = tell("unit_sum", n_units=len(units), bits=number(total))
         if len(shown) < len(units):
-            told += f"; {tell('units_left_out', len(shown))}"
+            told += f"; {tell('units_left_out', n_shown=len(shown))}"
         kind = "strip numbered" if numbered else "strip"
         shown_text = f'<p class="{kind}">{marks}</p><p class="quiet small">{escape(told)}</p>'
         return f'<div class="choice" id="units-{place}">{shown_text}</div>'
@@ -163,7 +164,7 @@ class _Page:
         bits = unit.nats / math.log(2)
         strength = min(1.0, max(bits, 0.0) / DARKEST) if not math.isnan(bits) else 1.0
         here = ' class="here" aria-current="true"' if is_explained else ""
-        cost = self.tell("bits", number(round(bits, 2) if math.isfinite(bits) else bits))
+        cost = self.tell("bits", bits=number(round(bits, 2) if math.isfinite(bits) else bits))
         below = f"<small>{_one_decimal(bits)}</small>" if numbered else ""
         line = "<br>" if unit.text.endswith("\n") else ""
         inner = unit.text.lstrip(" ") or unit.text
@@ -178,17 +179,17 @@ class _Page:
         found, tell = self.found, self.tell
         nats = -math.log(found.probability) if found.probability > 0 else math.inf
         rank = next((i for i, (name, _) in enumerate(found.likeliest, start=1) if name == found.target), None)
-        told = tell("rank", rank) if rank else tell("rank_below", len(found.likeliest))
+        told = tell("rank", rank=rank) if rank else tell("rank_below", n=len(found.likeliest))
         facts = [(tell("fact_rank"), told)] if found.likeliest else []
         facts += [
-            (tell("fact_place"), self.said("place", found.place + 1)),
+            (tell("fact_place"), self.said("place", place=found.place + 1)),
             (tell("fact_run"), f"{Path(found.run).name} ({found.family})"),
         ]
         rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
         costs: tuple[tuple[str, str], ...] = (
             ("P", number(found.probability)),
-            ("−ln P", tell("nats", number(nats))),
-            ("−log_2 P", tell("bits", number(nats / math.log(2)))),
+            ("−ln P", tell("nats", nats=number(nats))),
+            ("−log_2 P", tell("bits", bits=number(nats / math.log(2)))),
         )
         if not found.is_distribution:
             costs = (("σ(s)", number(found.probability)),)
@@ -235,7 +236,9 @@ class _Page:
             )
         more = ""
         if len(found.steps) > len(self.steps):
-            more = f'<p class="warning">{escape(tell("cut_steps", len(self.steps), len(found.steps)))}</p>'
+            more = (
+                f'<p class="warning">{escape(tell("cut_steps", n_shown=len(self.steps), n_steps=len(found.steps)))}</p>'
+            )
         return (
             f'<section id="journey" class="open">\n<h2>{escape(tell("section_journey"))}</h2>\n'
             f'<p class="about">{escape(tell("about_journey"))}</p>\n<div class="walk">'

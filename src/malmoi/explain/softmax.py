@@ -71,12 +71,12 @@ def prediction_steps(
             f"(1, {width}) ({width}, {vocab}) + ({vocab},) → (1, {vocab})",
             tell(
                 "say_logits_tied" if is_tied else "say_logits",
-                vocab,
-                tokens[target],
-                f"{logits[target]:.3f}",
-                rank,
-                tokens[int(logits.argmax())],
-                f"{logits.max():.3f}",
+                vocab=vocab,
+                token=tokens[target],
+                score=f"{logits[target]:.3f}",
+                rank=rank,
+                best=tokens[int(logits.argmax())],
+                best_score=f"{logits.max():.3f}",
             ),
             (Numbers("s", logits, ("token",), {0: tokens}),),
         ),
@@ -92,7 +92,7 @@ def probability_step(tell: Teller, probs: Float64[np.ndarray, " vocab"], tokens:
         tell("softmax"),
         "P(w) = exp(s_w) / Σ_v exp(s_v)",
         f"({len(probs)},) → ({len(probs)},)",
-        tell("say_softmax", listed(probs, tokens), f"{_perplexity(probs):,.1f}"),
+        tell("say_softmax", likeliest=listed(probs, tokens), perplexity=f"{_perplexity(probs):,.1f}"),
         (Numbers("P", probs, ("token",), {0: tokens}, "probability"),),
     )
 
@@ -105,7 +105,14 @@ def surprisal_step(tell: Teller, token: str, log_prob: float) -> Step:
         tell("surprisal"),
         "−ln P(w)",
         "",
-        tell("say_surprisal", token, f"{prob:.6g}", f"{nats:.4f}", f"{nats / math.log(2):.4f}", one_in(prob)),
+        tell(
+            "say_surprisal",
+            token=token,
+            probability=f"{prob:.6g}",
+            nats=f"{nats:.4f}",
+            bits=f"{nats / math.log(2):.4f}",
+            odds=one_in(prob),
+        ),
         (
             Numbers("P(w)", np.array(prob), kind="probability"),
             Numbers("−ln P", np.array(nats), kind="plain"),
@@ -124,7 +131,7 @@ def error_step(question: Question, tell: Teller, error: Float64[np.ndarray, " vo
         tell("error"),
         "∂L/∂s = P − y",
         f"({len(error)},) − ({len(error)},)",
-        tell("say_error", tokens[target], f"{error[target]:.4f}", listed(others, tokens)),
+        tell("say_error", token=tokens[target], error=f"{error[target]:.4f}", others=listed(others, tokens)),
         (Numbers("P − y", error, ("token",), {0: tokens}),),
         part="backward",
     )
@@ -138,7 +145,7 @@ def hidden_step(tell: Teller, symbol: str, shape: tuple[int, ...], d_hidden: Vec
         tell("to_hidden"),
         f"∂L/∂{symbol} = (P − y) {'E' if is_tied else 'Uᵀ'}",
         f"(1, {vocab}) ({vocab}, {width}) → (1, {width})",
-        tell("say_to_hidden", f"{np.linalg.norm(d_hidden):.4g}", units(d_hidden)),
+        tell("say_to_hidden", length=f"{np.linalg.norm(d_hidden):.4g}", strongest=units(d_hidden)),
         (Numbers(f"∂L/∂{symbol}", d_hidden, ("unit",)),),
         part="backward",
     )
@@ -171,7 +178,13 @@ def update_steps(
             tell("update"),
             "W ← W − η ∂L/∂W",
             "",
-            tell("say_update", f"{rate:g}", strongest[0], f"{strongest[2]:.4g}", f"{strongest[1]:.4g}"),
+            tell(
+                "say_update",
+                rate=f"{rate:g}",
+                weight=strongest[0],
+                gradient=f"{strongest[2]:.4g}",
+                length=f"{strongest[1]:.4g}",
+            ),
             (
                 Numbers("‖W‖", np.array([row[1] for row in norms]), ("weight",), {0: names}, "plain"),
                 Numbers("‖∂L/∂W‖", np.array([row[2] for row in norms]), ("weight",), {0: names}, "plain"),
@@ -186,11 +199,11 @@ def update_steps(
             "",
             tell(
                 verdict,
-                token,
-                f"{before:.6g}",
-                f"{after:.6g}",
-                f"{abs(log_probs[target]):.4f}",
-                f"{abs(moved[target]):.4f}",
+                token=token,
+                before=f"{before:.6g}",
+                after=f"{after:.6g}",
+                nats_before=f"{abs(log_probs[target]):.4f}",
+                nats_after=f"{abs(moved[target]):.4f}",
             ),
             (
                 Numbers(

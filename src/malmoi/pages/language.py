@@ -2,7 +2,7 @@
 forgotten.
 
     tell = Teller("ko", "explanation")
-    tell("say_mean", ...)
+    tell("layer", layer=2)  # "2층"
 """
 
 import tomllib
@@ -18,7 +18,7 @@ Catalogue = Literal[
 
 @cache
 def read_texts(catalogue: Catalogue) -> dict[str, dict[Language, str]]:
-    """Key -> language -> sentence with {} where values go."""
+    """Key -> language -> sentence, with {name} where a value goes."""
     path = Path(__file__).parent / "texts" / f"{catalogue}.toml"
     texts: dict[str, dict[Language, str]] = tomllib.loads(path.read_text(encoding="utf-8"))
     return texts
@@ -30,8 +30,8 @@ class Teller:
     def __init__(self, language: Language, catalogue: Catalogue) -> None:
         self.language, self.catalogue = language, catalogue
 
-    def __call__(self, key: str, *values: object) -> str:
-        return read_texts(self.catalogue)[key][self.language].format(*values)
+    def __call__(self, key: str, /, **values: object) -> str:
+        return read_texts(self.catalogue)[key][self.language].format(**values)
 
     def has(self, key: str) -> bool:
         return key in read_texts(self.catalogue)

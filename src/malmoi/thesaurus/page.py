@@ -47,12 +47,12 @@ class _Page:
         drawn = len(entry.graph.senses)
         about = tell("page_graph_about")
         if drawn < len(entry.senses):
-            about += " " + tell("page_graph_first", drawn, len(entry.senses))
+            about += " " + tell("page_graph_first", n_drawn=drawn, n_senses=len(entry.senses))
         colours = dict.fromkeys(entry.graph.senses, 0)
         graph = self._graph(entry.graph, entry.word, about, colours, ())
         if not any(entry.graph.above.values()):
             graph = ""
-        lead = tell("page_lead_one", len(entry.senses), entry.version)
+        lead = tell("page_lead_one", n_senses=len(entry.senses), version=entry.version)
         return self._around(entry.word, lead, entry.version, f"{self._senses(entry)}{graph}{self._beside(entry)}")
 
     def pair(self, pair: Pair) -> str:
@@ -64,7 +64,7 @@ class _Page:
             colours = {second: 1, first: 0} if first != second else {first: 2}
         about = f"{tell('page_graph_about')} {tell('page_graph_common')}" if marked else tell("page_graph_about")
         graph = self._graph(pair.graph, f"{pair.first}, {pair.second}", about, colours, marked) if found.pairs else ""
-        lead = tell("page_lead_two", pair.version)
+        lead = tell("page_lead_two", version=pair.version)
         title = f"{pair.first} · {pair.second}"
         return self._around(title, lead, pair.version, f"{self._measures(pair)}{graph}{self._pairs(found)}")
 
@@ -72,7 +72,7 @@ class _Page:
         return (
             f'<header>\n<p class="kicker">malmoi</p>\n<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
             f"</header>\n<main>\n{sections}</main>\n"
-            f"<footer><p>{escape(self.tell('made_by', __version__, version))}</p></footer>\n"
+            f"<footer><p>{escape(self.tell('made_by', version=__version__, wordnet=version))}</p></footer>\n"
         )
 
     def _senses(self, entry: Entry) -> str:
@@ -89,7 +89,7 @@ class _Page:
     def _graph(self, graph: Graph, label: str, about: str, colours: dict[str, int], marked: Sequence[str]) -> str:
         tell = self.tell
         if len(graph.concepts) > MOST_DRAWN:
-            told = f'<p class="about">{escape(tell("page_too_large", len(graph.concepts)))}</p>'
+            told = f'<p class="about">{escape(tell("page_too_large", n_concepts=len(graph.concepts)))}</p>'
             return _section(tell("page_graph"), told)
         picture = draw(graph, f"{tell('page_graph')}: {label}", colours=colours, marked=marked)
         rows = "".join(
@@ -104,12 +104,12 @@ class _Page:
 
     def _beside(self, entry: Entry) -> str:
         tell = self.tell
-        nearest = self._near(tell("nearest_in_wordnet", entry.senses[0].name), entry.wordnet, ("path", "cosine"))
+        nearest = self._near(tell("nearest_in_wordnet", sense=entry.senses[0].name), entry.wordnet, ("path", "cosine"))
         if not entry.wordnet:
             nearest = f'<div><p class="about">{escape(tell("none_near"))}</p></div>'
         if not entry.vectors:
             return _section(tell("page_near"), nearest)
-        ours = self._near(tell("nearest_by_vectors", self.vectors), entry.vectors, ("cosine", "path"))
+        ours = self._near(tell("nearest_by_vectors", vectors=self.vectors), entry.vectors, ("cosine", "path"))
         about = f'<p class="about">{escape(tell("page_beside_about"))}</p>'
         return _section(tell("page_beside"), f'{about}<div class="two">{nearest}{ours}</div>')
 
@@ -132,14 +132,14 @@ class _Page:
                 senses = f"{best.first.name} – {best.second.name}"
                 rows += self._measure_row(tell(measure), getattr(best, measure), senses)
         if self.vectors:
-            told = tell("between_vectors", self.vectors) if pair.cosine is not None else tell("no_vector")
+            told = tell("between_vectors", vectors=self.vectors) if pair.cosine is not None else tell("no_vector")
             rows += self._measure_row(tell("cosine"), pair.cosine, told)
         head = _head((tell("measure"), False), (tell("similarity"), False), (tell("senses"), True))
         body = f'<p class="about">{escape(tell("page_measures_about"))}</p>{_table(head, rows)}' if rows else ""
         if not found.pairs:
             body += f'<p class="about">{escape(tell("no_pairs"))}</p>'
         elif pair.source:
-            body += f'<p class="small">{escape(tell(f"lin_{pair.source}", pair.n_seen))}</p>'
+            body += f'<p class="small">{escape(tell(f"lin_{pair.source}", n_seen=pair.n_seen))}</p>'
         else:
             body += f'<p class="small">{escape(tell("lin_none"))}</p>'
         return _section(tell("page_measures"), f"{body}{self._shared(found)}{self._ways(found)}")
@@ -172,7 +172,7 @@ class _Page:
         common = f"<strong>{escape(found.common.name)}</strong> {escape(found.common.gloss)}"
         other = ""
         if (edges := found.edges) < len(found.up_first) + len(found.up_second) - 2:
-            other = f'<p class="small">{escape(tell("shorter_elsewhere", edges))}</p>'
+            other = f'<p class="small">{escape(tell("shorter_elsewhere", n_edges=edges))}</p>'
         return f"<h3>{escape(tell('common'))}</h3><p>{common}</p>{lines}{other}"
 
     def _pairs(self, found: Comparison) -> str:
@@ -187,7 +187,7 @@ class _Page:
         )
         head = _head((tell("senses"), False), *((tell(measure), False) for measure in MEASURES))
         more = len(found.pairs) - MOST_PAIRS
-        left_out = f'<p class="small">{escape(tell("more_pairs", more))}</p>' if more > 0 else ""
+        left_out = f'<p class="small">{escape(tell("more_pairs", n=more))}</p>' if more > 0 else ""
         return _section(tell("pairs"), _table(head, rows) + left_out)
 
 

@@ -67,7 +67,7 @@ def evaluate(
     progress = _Progress(tell)
     models = {}
     for name, source in zip(distinct_names([Path(source) for source in vectors]), vectors, strict=True):
-        note(tell("loading", name))
+        note(tell("loading", name=name))
         models[name] = load_vectors(source, progress=progress.loading)
     settings = {name: settings_of(source, models[name]) for name, source in zip(models, vectors, strict=True)}
     found = evaluate_sets(
@@ -91,16 +91,16 @@ class _Progress:
         self._tell, self._told_at = tell, time.monotonic()
 
     def loading(self, done: int, total: int) -> None:
-        self._note("loaded", done / max(total, 1))
+        self._say(self._tell("loaded", share=done / max(total, 1)))
 
     def evaluating(self, model: str, name: str, done: int, total: int) -> None:
-        self._note("progress", done / total, model, name)
+        self._say(self._tell("progress", share=done / total, model=model, set=name))
 
-    def _note(self, key: str, *values: object) -> None:
+    def _say(self, line: str) -> None:
         now = time.monotonic()
         if now - self._told_at >= SECONDS_BETWEEN:
             self._told_at = now
-            note(self._tell(key, *values))
+            note(line)
 
 
 def print_vectors(found: "VectorComparison", tell: Teller) -> None:
@@ -108,7 +108,7 @@ def print_vectors(found: "VectorComparison", tell: Teller) -> None:
     columns = ["set", "model", "score", "interval", "covered"]
     columns += ["against", "verdict"] if len(found.models) > 1 else []
     rows = [_row(one, score, found, tell) for one in found.sets for score in one.scores]
-    print_table([tell(f"column_{name}", found.models[0]) for name in columns], rows, left=(0, 1))
+    print_table([tell(f"column_{name}", model=found.models[0]) for name in columns], rows, left=(0, 1))
     for one in found.covered:
         if len(one.categories) > 1:
             print()
@@ -127,17 +127,20 @@ def remarks(found: "VectorComparison", tell: Teller) -> list[str]:
     from malmoi.comparison.vectors.language import THIN, say_counts, say_setting
     from malmoi.comparison.vectors.settings import unfair
 
-    lines = [tell("tally", model, found.models[0], say_counts(tell, found, model)) for model in found.models[1:]]
+    lines = [
+        tell("tally", model=model, first=found.models[0], counts=say_counts(tell, found, model))
+        for model in found.models[1:]
+    ]
     skipped = [one.name for one in found.sets if not one.is_covered]
     if skipped:
-        lines.append(tell("skipped", ", ".join(skipped)))
+        lines.append(tell("skipped", sets=", ".join(skipped)))
     if any(score.n_composed for one in found.sets for score in one.scores):
         lines.append(tell("composed_note"))
     thin = [one.name for one in found.covered if max(score.n_covered for score in one.scores) < THIN * one.n]
     if thin:
-        lines.append(tell("thin", ", ".join(thin)))
+        lines.append(tell("thin", sets=", ".join(thin)))
     if names := unfair(found.settings):
-        lines.append(tell("unfair", ", ".join(say_setting(tell, name) for name in names)))
+        lines.append(tell("unfair", settings=", ".join(say_setting(tell, name) for name in names)))
     return lines
 
 

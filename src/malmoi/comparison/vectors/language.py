@@ -28,13 +28,13 @@ def say_interval(kind: Kind, score: Score | VectorDifference) -> str:
 def say_change(tell: Teller, kind: Kind, difference: VectorDifference) -> str:
     """A difference of two scores; of shares in points of a per cent."""
     told = _signed(kind, difference.value)
-    return tell("points", told) if kind == "analogies" else told
+    return tell("points", points=told) if kind == "analogies" else told
 
 
 def say_covered(tell: Teller, score: Score, n: int) -> str:
     """How many of how many, and how many of these through subwords."""
-    told = tell("covered", score.n_covered, n)
-    return f"{told} ({tell('composed', score.n_composed)})" if score.n_composed else told
+    told = tell("covered", n_covered=score.n_covered, n=n)
+    return f"{told} ({tell('composed', n=score.n_composed)})" if score.n_composed else told
 
 
 def say_difference(tell: Teller, kind: Kind, difference: VectorDifference) -> tuple[str, str]:
@@ -52,7 +52,7 @@ def say_verdict(tell: Teller, verdict: Verdict) -> str:
 def say_counts(tell: Teller, found: VectorComparison, model: str) -> str:
     """In how many sets a model is above the first one, below it, and so on."""
     counts = found.tally(model).items()
-    told = [tell(f"count_{verdict.replace(' ', '_')}", n) for verdict, n in counts if n]
+    told = [tell(f"count_{verdict.replace(' ', '_')}", n=n) for verdict, n in counts if n]
     return ", ".join(told) or tell("count_none")
 
 

@@ -54,7 +54,7 @@ def render(found: VectorComparison, tell: Teller, command: str = "") -> str:
     title = tell("title" if len(found.models) > 1 else "title_one")
     body = (
         f"{page.header(title, command)}<main>\n{page.sections()}</main>\n"
-        f"<footer><p>{_e(tell('made_by', __version__))}</p></footer>\n"
+        f"<footer><p>{_e(tell('made_by', version=__version__))}</p></footer>\n"
     )
     style = beside(__file__, "report.css")
     return document(tell.language, title, style=style, body=body, data={}, scripts=())
@@ -70,11 +70,11 @@ class _Page:
     def header(self, title: str, command: str) -> str:
         found, tell = self.found, self.tell
         lead = [self._lead(model) for model in found.models[1:]] or [
-            tell("lead_one", found.models[0], len(found.covered), len(found.sets))
+            tell("lead_one", model=found.models[0], n_covered=len(found.covered), n_sets=len(found.sets))
         ]
         rows = "".join(f"<div><dt>{_e(name)}</dt><dd>{_e(value)}</dd></div>" for name, value in self._facts(command))
         names = ", ".join(say_setting(tell, name) for name in unfair(found.settings))
-        warned = [tell("unfair", names)] if names else []
+        warned = [tell("unfair", settings=names)] if names else []
         warnings = "".join(f'<p class="warning">{_e(line)}</p>' for line in warned)
         leads = "".join(f'<p class="lead">{_e(line)}</p>' for line in lead)
         return (
@@ -83,15 +83,17 @@ class _Page:
         )
 
     def _lead(self, model: str) -> str:
-        return self.tell("lead", model, self.found.models[0], say_counts(self.tell, self.found, model))
+        return self.tell(
+            "lead", model=model, first=self.found.models[0], counts=say_counts(self.tell, self.found, model)
+        )
 
     def _facts(self, command: str) -> Iterable[tuple[str, str]]:
         found, tell = self.found, self.tell
         yield tell("fact_models"), ", ".join(found.models)
-        yield tell("fact_sets"), tell("fact_sets_value", len(found.covered), len(found.sets))
-        among = tell("fact_all_words") if found.first is None else tell("fact_first", found.first)
+        yield tell("fact_sets"), tell("fact_sets_value", n_covered=len(found.covered), n_sets=len(found.sets))
+        among = tell("fact_all_words") if found.first is None else tell("fact_first", n_words=found.first)
         yield tell("fact_analogies"), f"{found.method}, {among}"
-        yield tell("fact_resamples"), tell("fact_resamples_value", found.n_resamples, found.seed)
+        yield tell("fact_resamples"), tell("fact_resamples_value", n_resamples=found.n_resamples, seed=found.seed)
         if command:
             yield tell("fact_command"), command
 
@@ -102,8 +104,8 @@ class _Page:
         for kind in ("similarity", "analogies"):
             outcomes = [one for one in found.sets if one.kind == kind and _is_drawn(one)]
             if outcomes:
-                parts.append((kind, _about(tell(f"about_{kind}", LEAST)) + self._figure(kind, outcomes)))
-        parts.append(("table", _about(tell("about_table", LEAST)) + self._table()))
+                parts.append((kind, _about(tell(f"about_{kind}", least=LEAST)) + self._figure(kind, outcomes)))
+        parts.append(("table", _about(tell("about_table", least=LEAST)) + self._table()))
         if with_categories := [one for one in found.covered if len(one.categories) > 1]:
             tables = "".join(map(self._categories, with_categories))
             parts.append(("categories", _about(tell("about_categories")) + tables))
@@ -138,7 +140,7 @@ class _Page:
 
     def _group(self, one: SetOutcome, axis: "_Axis") -> str:
         rows = "".join(self._mark(one, place, score, axis) for place, score in enumerate(one.scores) if score.n_covered)
-        n = _e(self.tell(f"n_{one.kind}", one.n))
+        n = _e(self.tell(f"n_{one.kind}", n=one.n))
         return f'<div class="group"><h3>{_e(one.name)} <span class="quiet">{n}</span></h3>{rows}</div>'
 
     def _mark(self, one: SetOutcome, place: int, score: Score, axis: "_Axis") -> str:
@@ -163,7 +165,7 @@ class _Page:
     def _table(self) -> str:
         tell, found = self.tell, self.found
         columns = ["set", "model", "score", "interval", "covered"] + ["against"] * self.several
-        heads = "".join(f'<th scope="col">{_e(tell(f"column_{name}", found.models[0]))}</th>' for name in columns)
+        heads = "".join(f'<th scope="col">{_e(tell(f"column_{name}", model=found.models[0]))}</th>' for name in columns)
         bodies = []
         for one in found.sets:
             rows = "".join(
@@ -178,7 +180,7 @@ class _Page:
     def _set_cell(self, one: SetOutcome) -> str:
         common = ""
         if self.several and one.is_covered:
-            common = f'<small class="quiet">{_e(self.tell("common", one.n_common))}</small>'
+            common = f'<small class="quiet">{_e(self.tell("common", n=one.n_common))}</small>'
         return f'<th scope="rowgroup" rowspan="{len(one.scores)}">{_e(one.name)}{common}</th>'
 
     def _cells(self, one: SetOutcome, score: Score) -> str:
@@ -226,15 +228,15 @@ class _Page:
                 groups.setdefault(words, []).append(score.model)
         told = ""
         for words, models in groups.items():
-            more = tell("and_more", len(words) - MOST_MISSING) if len(words) > MOST_MISSING else ""
+            more = tell("and_more", n=len(words) - MOST_MISSING) if len(words) > MOST_MISSING else ""
             names = ", ".join(models)
             told += (
-                f"<p><b>{_e(names)}</b> · {_e(tell('n_words', len(words)))}<br>"
+                f"<p><b>{_e(names)}</b> · {_e(tell('n_words', n=len(words)))}<br>"
                 f"{_e(', '.join(words[:MOST_MISSING]))}{_e(more)}</p>"
             )
         if not told:
             return ""
-        most = _e(tell("n_words", max(map(len, groups))))
+        most = _e(tell("n_words", n=max(map(len, groups))))
         return f"<details><summary>{_e(one.name)} <span class=quiet>{most}</span></summary>{told}</details>"
 
     def _settings(self) -> str:
@@ -246,7 +248,7 @@ class _Page:
         told = self._settings_table(first, other)
         if rest:
             told += (
-                f"<details><summary>{_e(tell('same_settings' if self.several else 'more_settings', len(rest)))}</summary>"
+                f"<details><summary>{_e(tell('same_settings' if self.several else 'more_settings', n=len(rest)))}</summary>"
                 f"{self._settings_table(rest, other)}</details>"
             )
         return told
@@ -268,7 +270,7 @@ class _Page:
         tell = self.tell
         names = ["method_covered", "method_similarity", "method_analogies", "method_interval"]
         names += ["method_differences"] * self.several + ["method_overlap"]
-        points = "".join(f"<li>{with_code(tell(name, LEAST))}</li>" for name in names)
+        points = "".join(f"<li>{with_code(tell(name, least=LEAST))}</li>" for name in names)
         return f"<ul>{points}</ul>"
 
     def _scroll(self, label: str, table: str) -> str:

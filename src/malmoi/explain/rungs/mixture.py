@@ -36,7 +36,7 @@ def explain_next(question: Question, tell: Teller) -> Answer:
     found = _interpolated(question, tell) if isinstance(model, Interpolated) else _cached(question, tell)
     if question.learning_rate is None:
         return found
-    return replace(found, notes=[*found.notes, tell("note_no_training", question.subject.family)])
+    return replace(found, notes=[*found.notes, tell("note_no_training", family=question.subject.family)])
 
 
 def _interpolated(question: Question, tell: Teller) -> Answer:
@@ -55,7 +55,7 @@ def _interpolated(question: Question, tell: Teller) -> Answer:
     weights = model.weights[bucket]
     log_probs = np.asarray(log_mix([answer.log_probs for _, answer in parts], weights))
     log_parts = np.array([answer.log_probs[question.target_id] for _, answer in parts])
-    said = tell("say_bucket", bucket + 1, len(model.weights)) if model.buckets is not None else ""
+    said = tell("say_bucket", bucket=bucket + 1, n_buckets=len(model.weights)) if model.buckets is not None else ""
     steps = _shares(question, tell, names, weights, log_parts, float(log_probs[question.target_id]), said)
     return _joined(steps, parts, log_probs)
 
@@ -79,12 +79,12 @@ def _cached(question: Question, tell: Teller) -> Answer:
     ago = len(remembered) - np.flatnonzero(remembered == question.target_id)[::-1]
     token = question.subject.tokens[question.target_id]
     said = (
-        tell("say_memory", len(remembered), token, len(ago))
+        tell("say_memory", n_tokens=len(remembered), token=token, n_found=len(ago))
         if len(ago)
-        else tell("say_memory_none", len(remembered), token)
+        else tell("say_memory_none", n_tokens=len(remembered), token=token)
     )
     if len(ago):
-        said += " " + tell("say_memory_last", int(ago[0]))
+        said += " " + tell("say_memory_last", ago=int(ago[0]))
     steps = _shares(question, tell, names, weights, log_parts, float(log_probs[question.target_id]), said)
     return _joined(steps, [inner], log_probs)
 
@@ -121,7 +121,14 @@ def _shares(
     shares = products / total if total else products
     best = int(products.argmax())
     written = " + ".join(f"{weight:.4g} × {prob:.4g}" for weight, prob in zip(weights, probs, strict=True))
-    told = tell("say_shares", token, written, f"{total:.6g}", names[best], f"{shares[best]:.1%}")
+    told = tell(
+        "say_shares",
+        token=token,
+        sum=written,
+        probability=f"{total:.6g}",
+        part=names[best],
+        share=f"{shares[best]:.1%}",
+    )
     label = {0: list(names)}
     return [
         Step(

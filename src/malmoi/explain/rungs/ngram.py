@@ -69,7 +69,7 @@ def explain_next(question: Question, tell: Teller) -> Answer:
             tell("distribution"),
             "Σ_w P(w | h) = 1",
             f"({len(probs)},)",
-            tell("say_distribution", listed(probs, tokens), f"{probs.sum():.6f}"),
+            tell("say_distribution", likeliest=listed(probs, tokens), sum=f"{probs.sum():.6f}"),
             (Numbers("P", probs, ("token",), {0: tokens}, "probability"),),
         )
     )
@@ -78,7 +78,7 @@ def explain_next(question: Question, tell: Teller) -> Answer:
     if tables.is_quantised:
         notes.append(tell("note_quantised"))
     if question.learning_rate is not None:
-        notes.append(tell("note_no_training", "ngram"))
+        notes.append(tell("note_no_training", family="ngram"))
     return Answer(steps, log_probs, notes)
 
 
@@ -156,7 +156,13 @@ def _context(question: Question, tell: Teller, tables: NGramTables, longest: Try
         tell("context"),
         "h = w_{t−n+1} … w_{t−1}",
         f"n ≤ {tables.order}",
-        tell(key, most, _named(tokens, tuple(int(i) for i in shown)), _named(tokens, longest.ids), len(longest.ids)),
+        tell(
+            key,
+            most=most,
+            tokens=_named(tokens, tuple(int(i) for i in shown)),
+            context=_named(tokens, longest.ids),
+            length=len(longest.ids),
+        ),
         (
             Numbers("id", shown, ("time",), {0: [tokens[i] for i in shown]}, "plain"),
             Numbers("n-grams", np.array(tables.level_counts()), ("order",), {0: _orders(tables.order)}, "plain"),
@@ -180,7 +186,15 @@ def _tries(tell: Teller, tables: NGramTables, tries: list[Try], names: list[str]
         tell("tries"),
         "w ∈ seen(h)?",
         f"{len(tries)} × h",
-        tell(key, token, len(tries) - 1, names[-1], order, found.n_followers, names[0]),
+        tell(
+            key,
+            token=token,
+            n_failed=len(tries) - 1,
+            context=names[-1],
+            order=order,
+            n_followers=found.n_followers,
+            longest=names[0],
+        ),
         tuple(numbers),
     )
 
@@ -197,7 +211,7 @@ def _product(tell: Teller, tries: list[Try], names: list[str], token: str) -> St
         tell("product"),
         "P(w | h) = weight(h) · weight(h′) · … · P(w | h*)",
         "",
-        tell("say_product", written, f"{factors.prod():.6g}"),
+        tell("say_product", factors=written, probability=f"{factors.prod():.6g}"),
         (Numbers("P(w | h)", factors, ("factor",), {0: labels}, "plain"),),
     )
 
@@ -244,13 +258,13 @@ def _counted(
         "",
         tell(
             "say_counts_adjusted" if is_adjusted else "say_counts",
-            token,
-            name,
-            f"{count:,}",
-            f"{counts.total:,}",
-            f"{written} = {share:.6g}",
-            f"{weight:.6g} × {below:.6g}",
-            f"{share + weight * below:.6g}",
+            token=token,
+            context=name,
+            count=f"{count:,}",
+            total=f"{counts.total:,}",
+            share=f"{written} = {share:.6g}",
+            shorter=f"{weight:.6g} × {below:.6g}",
+            probability=f"{share + weight * below:.6g}",
         ),
         (Numbers("P(w | h)", values, ("factor",), {0: names}, "plain"),),
     )
@@ -258,12 +272,13 @@ def _counted(
 
 def _discounts(tell: Teller, discounts: NDArray[np.float64]) -> Step:
     labels = {0: _orders(len(discounts)), 1: ["1", "2", "≥ 3"]}
+    once, twice, more = (f"{value:.3f}" for value in discounts[-1])
     return Step(
         "discounts",
         tell("discounts"),
         "P(w | h) = (c − D(c)) / c(h) + weight(h) P(w | h′)",
         f"{discounts.shape}",
-        tell("say_discounts", *(f"{value:.3f}" for value in discounts[-1]), len(discounts)),
+        tell("say_discounts", once=once, twice=twice, more=more, order=len(discounts)),
         (Numbers("D", discounts, ("order", "count"), labels, "plain"),),
     )
 
@@ -280,7 +295,7 @@ def _why(tell: Teller, tables: NGramTables, tries: list[Try], method: str, token
         tell("why"),
         "P(w | h) ≥ weight(h) P(w | h′) > 0",
         "",
-        tell(key, token, tell(f"method_{named}")),
+        tell(key, token=token, method=tell(f"method_{named}")),
     )
 
 

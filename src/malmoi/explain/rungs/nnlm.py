@@ -131,7 +131,7 @@ def _forward(
             tell("window"),
             "x = [E[id_1]; …; E[id_C]]",
             f"{size} × (1, {width}) → (1, {size * width})",
-            tell("say_window", size, width),
+            tell("say_window", n_tokens=size, width=width),
             (Numbers("id", ids, ("time",), {0: names}, "plain"), Numbers("x", rows, ("time", "unit"), {0: names})),
         )
     ]
@@ -143,11 +143,11 @@ def _forward(
             tell("hidden"),
             f"z = {'x' if depth == 1 else 'a'} W + b;  a = tanh(z)",
             f"(1, {W.shape[0]}) ({W.shape[0]}, {W.shape[1]}) + ({len(b)},)",
-            tell("say_hidden_rnn", units(hidden), full, len(hidden)),
+            tell("say_hidden_rnn", strongest=units(hidden), n_full=full, n_units=len(hidden)),
             (Numbers("z", below @ W + b, ("unit",)), Numbers("a", hidden, ("unit",))),
         )
         if len(network.layers) > 1:
-            step = replace(step, name=f"hidden {depth}", title=tell("on_layer", step.title, depth))
+            step = replace(step, name=f"hidden {depth}", title=tell("on_layer", title=step.title, layer=depth))
         steps.append(step)
     if network.projection is not None:
         n_from, n_to = network.projection.shape
@@ -157,7 +157,7 @@ def _forward(
                 tell("projection"),
                 "p = a P",
                 f"(1, {n_from}) ({n_from}, {n_to})",
-                tell("say_projection", n_from, n_to),
+                tell("say_projection", hidden=n_from, embedding=n_to),
                 (Numbers("p", found.projected, ("unit",)),),
             )
         )
@@ -166,13 +166,17 @@ def _forward(
         n_from, n_to = network.direct.shape
         symbol = "a" if network.projection is None else "p"
         said = tell(
-            "say_direct", "x D", f"{np.linalg.norm(past):.3f}", symbol, f"{np.linalg.norm(found.projected):.3f}"
+            "say_direct",
+            past="x D",
+            past_length=f"{np.linalg.norm(past):.3f}",
+            hidden=symbol,
+            hidden_length=f"{np.linalg.norm(found.projected):.3f}",
         )
         numbers = (Numbers("x D", past, ("unit",)), Numbers("h", found.top, ("unit",)))
         shapes = f"(1, {n_to}) + (1, {n_from}) ({n_from}, {n_to})"
         steps.append(Step("direct", tell("direct"), f"h = {symbol} + x D", shapes, said, numbers))
     elif network.joins_window:
-        said = tell("say_direct_beside", len(found.window), len(found.projected))
+        said = tell("say_direct_beside", window=len(found.window), hidden=len(found.projected))
         shapes = f"(1, {len(found.projected)}); (1, {len(found.window)})"
         steps.append(Step("direct", tell("direct"), "h = [a; x]", shapes, said, (Numbers("h", found.top, ("unit",)),)))
     return steps
@@ -239,7 +243,7 @@ def _training(
             tell("to_layer"),
             "∂L/∂z = ∂L/∂a ⊙ (1 − a²);  ∂L/∂x = ∂L/∂z Wᵀ",
             f"(1, {len(first)}) → (1, {len(found.window)})",
-            tell("say_to_layer", f"{np.linalg.norm(first):.4g}", f"{np.linalg.norm(d_rows):.4g}"),
+            tell("say_to_layer", top=f"{np.linalg.norm(first):.4g}", window=f"{np.linalg.norm(d_rows):.4g}"),
             (
                 Numbers("‖∂L/∂x‖", slots, ("time",), {0: names}, "plain"),
                 Numbers("∂L/∂x", d_rows, ("time", "unit"), {0: names}),

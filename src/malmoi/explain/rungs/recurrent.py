@@ -79,13 +79,13 @@ def explain_next(question: Question, tell: Teller) -> Answer:
     steps += prediction_steps(question, tell, hidden, logits, log_probs, _hidden_name(network), network.is_tied)
     notes = []
     if question.n_earlier:
-        notes.append(tell("note_earlier", question.n_earlier, len(ids)))
+        notes.append(tell("note_earlier", n_earlier=question.n_earlier, n_recent=len(ids)))
     if len(ids) > BANDS:
-        notes.append(tell("note_bands", BANDS, len(ids)))
+        notes.append(tell("note_bands", n_shown=BANDS, n_steps=len(ids)))
     if question.learning_rate is not None:
         steps += _training(question, tell, network, ids, starts, traces, log_probs)
         if len(ids) > BANDS:
-            notes.append(tell("note_back", BANDS))
+            notes.append(tell("note_back", n_steps=BANDS))
     return Answer(steps, log_probs, notes)
 
 
@@ -154,7 +154,7 @@ def _reading(question: Question, tell: Teller, network: Network, ids: Int64[np.n
             tell("ids"),
             "w_1 … w_t → id_1 … id_t",
             f"({len(ids)},)",
-            tell(key, question.n_earlier + len(question.recent_ids), vocab),
+            tell(key, n_before=question.n_earlier + len(question.recent_ids), vocab=vocab),
             (Numbers("id", shown, ("time",), {0: [tokens[i] for i in shown]}, "plain"),),
         ),
         Step(
@@ -162,7 +162,7 @@ def _reading(question: Question, tell: Teller, network: Network, ids: Int64[np.n
             tell("embedding"),
             "x_t = E[id_t]",
             f"({vocab}, {width})[{last}] → (1, {width})",
-            tell("say_embedding", tokens[last], last, width, f"{np.linalg.norm(row):.3f}"),
+            tell("say_embedding", token=tokens[last], id=last, width=width, length=f"{np.linalg.norm(row):.3f}"),
             (Numbers("x_t", row, ("unit",)),),
         ),
     ]
@@ -185,7 +185,7 @@ def _on_layer(tell: Teller, step: Step, depth: int) -> Step:
     """The step with the number of its layer; what the second layer reads is the first one's h."""
     below = f"h⁽{_raised(depth - 1)}⁾_t" if depth > 1 else "x_t"
     numbers = tuple(replace(part, name=part.name.replace("x_t", below)) for part in step.numbers)
-    formula, title = step.formula.replace("x_t", below), tell("on_layer", step.title, depth)
+    formula, title = step.formula.replace("x_t", below), tell("on_layer", title=step.title, layer=depth)
     return replace(step, name=f"{step.name} {depth}", title=title, formula=formula, numbers=numbers)
 
 
@@ -208,14 +208,19 @@ def _sums(tell: Teller, layer: Layer, trace: Trace) -> Step:
     parts.append(Numbers("h_{t−1} Wh" + " + c" * (layer.c is not None), from_hidden, ("gate", "unit"), labels))
     if layer.c is None:
         parts.append(Numbers("z", from_input + from_hidden, ("gate", "unit"), labels))
-    lengths = [f"{np.linalg.norm(part):.3f}" for part in (from_input, from_hidden)]
+    from_token, from_memory = (f"{np.linalg.norm(part):.3f}" for part in (from_input, from_hidden))
     bias = f"({gates},)"
     return Step(
         "sums",
         tell("sums"),
         SUMS[layer.family],
         f"(1, {width}) ({width}, {gates}) + (1, {size}) ({size}, {gates}) + {bias} → (1, {gates})",
-        tell("say_sums" if len(names) > 1 else "say_sums_rnn", len(names), *lengths),
+        tell(
+            "say_sums" if len(names) > 1 else "say_sums_rnn",
+            n_gates=len(names),
+            from_token=from_token,
+            from_memory=from_memory,
+        ),
         tuple(parts),
     )
 
@@ -241,7 +246,7 @@ def _rnn(tell: Teller, layer: Layer, trace: Trace, times: Sequence[str]) -> list
             tell("hidden"),
             "h_t = tanh(z)",
             f"(1, {size})",
-            tell("say_hidden_rnn", units(hidden), full, size),
+            tell("say_hidden_rnn", strongest=units(hidden), n_full=full, n_units=size),
             (
                 Numbers("h_{t−1}", trace.hidden[-2], ("unit",)),
                 Numbers("h_t", hidden, ("unit",)),
@@ -264,11 +269,11 @@ def _lstm(tell: Teller, layer: Layer, trace: Trace, times: Sequence[str]) -> lis
             f"4 × (1, {size})",
             tell(
                 "say_gates_lstm",
-                _extreme(f),
-                _extreme(f, lowest=True),
-                _extreme(i),
-                f"{f.mean():.2f}",
-                f"{i.mean():.2f}",
+                most_forget=_extreme(f),
+                least_forget=_extreme(f, lowest=True),
+                most_input=_extreme(i),
+                mean_forget=f"{f.mean():.2f}",
+                mean_input=f"{i.mean():.2f}",
             ),
             (Numbers("i, f, g, o", gates, ("gate", "unit"), {0: names}), *_bands(trace, names, times, ("g",))),
         ),
@@ -277,7 +282,7 @@ def _lstm(tell: Teller, layer: Layer, trace: Trace, times: Sequence[str]) -> lis
             tell("cell"),
             "c_t = f ⊙ c_{t−1} + i ⊙ g",
             f"(1, {size}) ⊙ (1, {size}) + (1, {size}) ⊙ (1, {size})",
-            tell("say_cell", units(kept), units(dropped), units(written)),
+            tell("say_cell", kept=units(kept), dropped=units(dropped), written=units(written)),
             (
                 Numbers("c_{t−1}", before, ("unit",)),
                 Numbers("f ⊙ c_{t−1}", kept, ("unit",)),
@@ -290,7 +295,7 @@ def _lstm(tell: Teller, layer: Layer, trace: Trace, times: Sequence[str]) -> lis
             tell("hidden"),
             "h_t = o ⊙ tanh(c_t)",
             f"(1, {size}) ⊙ (1, {size})",
-            tell("say_hidden_lstm", _extreme(o), units(hidden)),
+            tell("say_hidden_lstm", most_output=_extreme(o), strongest=units(hidden)),
             (Numbers("o", o, ("unit",), kind="gate"), Numbers("h_t", hidden, ("unit",))),
         ),
     ]
@@ -306,7 +311,13 @@ def _gru(tell: Teller, layer: Layer, trace: Trace, times: Sequence[str]) -> list
             tell("gates"),
             GATES["gru"],
             f"3 × (1, {size})",
-            tell("say_gates_gru", _extreme(z), _extreme(z, lowest=True), _extreme(r, lowest=True), f"{z.mean():.2f}"),
+            tell(
+                "say_gates_gru",
+                most_update=_extreme(z),
+                least_update=_extreme(z, lowest=True),
+                least_reset=_extreme(r, lowest=True),
+                mean_update=f"{z.mean():.2f}",
+            ),
             (Numbers("r, z, n", gates, ("gate", "unit"), {0: names}), *_bands(trace, names, times, ("n",))),
         ),
         Step(
@@ -314,7 +325,7 @@ def _gru(tell: Teller, layer: Layer, trace: Trace, times: Sequence[str]) -> list
             tell("hidden"),
             "h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}",
             f"(1, {size}) ⊙ (1, {size}) + (1, {size}) ⊙ (1, {size})",
-            tell("say_hidden_gru", units(z * before), units((1 - z) * n)),
+            tell("say_hidden_gru", kept=units(z * before), written=units((1 - z) * n)),
             (
                 Numbers("h_{t−1}", before, ("unit",)),
                 Numbers("z ⊙ h_{t−1}", z * before, ("unit",)),
@@ -397,13 +408,20 @@ def _through_time(tell: Teller, gradients: Sequence[Gradients], times: Sequence[
     norms = np.array([np.linalg.norm(part.hidden, axis=1) for part in gradients])  # (layers, time)
     first, last = norms[:, 0].max(), norms[:, -1].max()
     share = first / last if last else 0.0
-    names = [tell("layer", depth + 1) for depth in range(len(gradients))]
+    names = [tell("layer", layer=depth + 1) for depth in range(len(gradients))]
     return Step(
         "through_time",
         tell("through_time"),
         "∂L/∂h_{t−1} = (∂z_t/∂h_{t−1})ᵀ ∂L/∂z_t + …",
         " ".join(str(part.hidden.shape) for part in gradients),
-        tell("say_through_time", norms.shape[1], f"{last:.4g}", times[0], f"{first:.4g}", f"{share:.2%}"),
+        tell(
+            "say_through_time",
+            n_steps=norms.shape[1],
+            last=f"{last:.4g}",
+            first_token=times[0],
+            first=f"{first:.4g}",
+            share=f"{share:.2%}",
+        ),
         (
             Numbers("‖∂L/∂h_τ‖", norms, ("layer", "time"), {0: names, 1: times}, "plain"),
             Numbers("∂L/∂h_τ", gradients[-1].hidden, ("time", "unit"), {0: times}),

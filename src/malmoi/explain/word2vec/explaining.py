@@ -169,7 +169,14 @@ def reading_steps(
             tell("w2v_place"),
             "w_{t−r} … w_{t−1} [w_t] w_{t+1} … w_{t+r}",
             f"r = {moment.reach} ≤ {config.window}",
-            tell("say_w2v_place", middle.text, config.window, moment.reach, len(around), _listed(around)),
+            tell(
+                "say_w2v_place",
+                word=middle.text,
+                window=config.window,
+                reach=moment.reach,
+                n_words=len(around),
+                words=_listed(around),
+            ),
             (
                 Numbers("id", np.array([word.row for word in line]), ("time",), {0: [w.text for w in line]}, "plain"),
                 Numbers(
@@ -182,13 +189,13 @@ def reading_steps(
             ),
         )
     ]
-    formula, said = "W_in[w]", tell("say_w2v_rows", len(read), width)
+    formula, said = "W_in[w]", tell("say_w2v_rows", n_words=len(read), width=width)
     if network.pieces is not None:
         n_pieces = sum(len(network.pieces[word.row]) for word in read)
-        formula, said = "(W_in[w] + Σ_p W_in[p]) / n_w", tell("say_w2v_pieces", len(read), n_pieces)
+        formula, said = "(W_in[w] + Σ_p W_in[p]) / n_w", tell("say_w2v_pieces", n_words=len(read), n_rows=n_pieces)
     if config.method == "skip-gram":
         key = "say_w2v_one" if network.pieces is None else "say_w2v_each"
-        said = f"{said} {tell(key, moment.target.text)}"
+        said = f"{said} {tell(key, word=moment.target.text)}"
     vectors = np.stack([_vector(network, word.row) for word in read])
     steps.append(
         Step(
@@ -207,7 +214,7 @@ def reading_steps(
                 tell("mean"),
                 "h = (v_1 + … + v_C) / C" if network.pieces is None else "h = Σ_w n_w v_w / Σ_w n_w",
                 f"({len(read)}, {width}) → (1, {width})",
-                tell("say_w2v_mean", units(found.hidden[0]), moment.target.text),
+                tell("say_w2v_mean", strongest=units(found.hidden[0]), word=moment.target.text),
                 (Numbers("h", found.hidden[0], ("unit",)),),
             )
         )
@@ -226,7 +233,7 @@ def _way(tell: Teller, network: Network, moment: Moment) -> Step:
         tell("w2v_way"),
         "P(w) = Π_yes σ(s_n) Π_no σ(−s_n)",
         f"({len(moment.asked)},)",
-        tell("say_w2v_way", moment.target.text, len(moment.asked), n_nodes, count),
+        tell("say_w2v_way", word=moment.target.text, n_on_way=len(moment.asked), n_nodes=n_nodes, count=count),
         (Numbers("y", moment.right, ("token",), {0: moment.asked_names}, "plain"),),
     )
 
@@ -241,7 +248,13 @@ def _wrong_words(tell: Teller, network: Network, moment: Moment, seed: int) -> S
         tell("w2v_wrong"),
         f"P_n(w) = count(w)^{{{power:g}}} / Σ_v count(v)^{{{power:g}}}",
         f"({len(noise)},)",
-        tell("say_w2v_wrong", network.config.n_negatives, f"{power:g}", seed, ", ".join(names) or "–"),
+        tell(
+            "say_w2v_wrong",
+            n_wrong=network.config.n_negatives,
+            power=f"{power:g}",
+            seed=seed,
+            words=", ".join(names) or "–",
+        ),
         (
             Numbers("count(w)", network.counts[moment.asked], ("token",), {0: moment.asked_names}, "plain"),
             Numbers("P_n(w)", noise[wrong], ("token",), {0: names}, "probability"),
@@ -278,12 +291,12 @@ def _units(network: Network, moment: Moment, found: Answers) -> list[Unit]:
 def _notes(tell: Teller, network: Network, words: Sequence[Word], moment: Moment) -> list[str]:
     notes = []
     if n_unknown := sum(word.row < 0 for word in words):
-        notes.append(tell("note_w2v_unknown", n_unknown))
+        notes.append(tell("note_w2v_unknown", n=n_unknown))
     if network.config.subsample_threshold > 0:
-        notes.append(tell("note_w2v_keep", f"{network.config.subsample_threshold:g}"))
+        notes.append(tell("note_w2v_keep", threshold=f"{network.config.subsample_threshold:g}"))
     n_wrong = len(moment.targets) * network.config.n_negatives - int((moment.right == 0).sum())
     if network.config.objective == "negative" and n_wrong:
-        notes.append(tell("note_w2v_hit", n_wrong))
+        notes.append(tell("note_w2v_hit", n=n_wrong))
     if network.config.keep != "input":
         notes.append(tell("note_w2v_saved"))
     return notes

@@ -58,7 +58,7 @@ def explain_cbow(
             tell("neighbours"),
             "W_in[id_1], …, W_in[id_C]",
             f"({vocab}, {width})[{count}] → ({count}, {width})",
-            tell("say_neighbours", count, width),
+            tell("say_neighbours", n_words=count, width=width),
             (Numbers("W_in[id]", rows, ("context", "unit"), {0: around}),),
         ),
         Step(
@@ -66,7 +66,7 @@ def explain_cbow(
             tell("mean"),
             "h = (W_in[id_1] + … + W_in[id_C]) / C",
             f"({count}, {width}) → ({width},)",
-            tell("say_mean", units(h)),
+            tell("say_mean", strongest=units(h)),
             (Numbers("h", h, ("unit",)),),
         ),
     ]
@@ -121,7 +121,7 @@ def _explanation(
             tell("word_scores"),
             "s = h W_out",
             f"(1, {width}) ({width}, {vocab}) → (1, {vocab})",
-            tell("say_word_scores", vocab, names[target], f"{scores[target]:.3f}", rank),
+            tell("say_word_scores", vocab=vocab, word=names[target], score=f"{scores[target]:.3f}", rank=rank),
             (Numbers("W_out[w]", W_out[:, target], ("unit",)), Numbers("s", scores, ("token",), label)),
         )
     )
@@ -130,7 +130,7 @@ def _explanation(
     if is_softmax:
         steps += [probability_step(tell, values, names), surprisal_step(tell, names[target], float(log_probs[target]))]
     else:
-        said = tell("say_yes_or_no", names[target], f"{values[target]:.4f}", listed(values, names))
+        said = tell("say_yes_or_no", word=names[target], answer=f"{values[target]:.4f}", highest=listed(values, names))
         numbers = (Numbers("σ(s)", values, ("token",), label, "probability"),)
         steps.append(Step("yes_or_no", tell("yes_or_no"), "σ(s_w) = 1 / (1 + exp(−s_w))", f"({vocab},)", said, numbers))
     best = np.argsort(-values, kind="stable")[:LIKELIEST]

@@ -51,18 +51,21 @@ def forward_steps(tell: Teller, scene: Scene, rows: Rows, found: Answers) -> lis
             tell("pair_scores"),
             "s = h W_outᵀ",
             f"({n_hidden}, {width}) ({width}, {n_asked}) → ({n_hidden}, {n_asked})",
-            tell("say_pair_scores", n_hidden, n_asked, n_hidden * n_asked),
+            tell("say_pair_scores", n_hidden=n_hidden, n_asked=n_asked, n_scores=n_hidden * n_asked),
             (_pairs("s", found.scores, scene),),
         )
     ]
     if scene.objective == "softmax":
-        formula, sentence = "P(w) = exp(s_w) / Σ_v exp(s_v)", tell("say_pair_softmax", _said(found.probs, scene))
+        formula, sentence = (
+            "P(w) = exp(s_w) / Σ_v exp(s_v)",
+            tell("say_pair_softmax", answers=_said(found.probs, scene)),
+        )
         losses, total = found.losses[:, is_yes][:, 0], "L = Σ_h −ln P(w_1)"
         shown = Numbers("−ln P", losses, ("context",), {0: scene.hidden}, "plain")
     else:
         yes, no = (_mean(found.probs[:, which]) for which in (is_yes, ~is_yes))
         formula = "σ(s) = 1 / (1 + exp(−s))"
-        sentence = tell(f"say_pair_{scene.objective}", yes, no, f"{np.exp(-found.loss / n_hidden):.4g}")
+        sentence = tell(f"say_pair_{scene.objective}", yes=yes, no=no, product=f"{np.exp(-found.loss / n_hidden):.4g}")
         total = "L = Σ_yes −ln σ(s) + Σ_no −ln σ(−s)"
         shown = _pairs("L", found.losses, scene, "plain")
     steps.append(
@@ -82,7 +85,7 @@ def forward_steps(tell: Teller, scene: Scene, rows: Rows, found: Answers) -> lis
             tell("pair_loss"),
             total,
             f"({n_hidden}, {n_asked}) → ()",
-            tell("say_pair_loss", f"{found.loss:.4f}", f"{blind:.4f}"),
+            tell("say_pair_loss", loss=f"{found.loss:.4f}", blind=f"{blind:.4f}"),
             (shown, Numbers("L", np.array(found.loss), kind="plain")),
         )
     )
@@ -106,10 +109,10 @@ def backward_steps(
             f"({n_hidden}, {n_asked}) − ({n_asked},)",
             tell(
                 "say_pair_error",
-                _mean(gradients.scores[:, is_yes], "+.4f"),
-                _mean(gradients.scores[:, ~is_yes], "+.4f"),
-                scene.hidden[worst[0]],
-                scene.asked[worst[1]],
+                yes=_mean(gradients.scores[:, is_yes], "+.4f"),
+                no=_mean(gradients.scores[:, ~is_yes], "+.4f"),
+                hidden=scene.hidden[worst[0]],
+                asked=scene.asked[worst[1]],
             ),
             (
                 Numbers("y", rows.right, ("token",), {0: scene.asked}, "plain"),
@@ -138,8 +141,8 @@ def backward_steps(
             f"({n_hidden}, {width}) ({width}, {n_asked}) → ({n_hidden}, {n_asked})",
             tell(
                 "say_pair_after_better" if after.loss < found.loss else "say_pair_after_worse",
-                f"{found.loss:.4f}",
-                f"{after.loss:.4f}",
+                before=f"{found.loss:.4f}",
+                after=f"{after.loss:.4f}",
             ),
             (
                 _pairs("s′", after.scores, scene),
@@ -165,14 +168,14 @@ def _rows_step(tell: Teller, scene: Scene, rows: Rows, gradients: Gradients) -> 
     far = int(np.concatenate(steps).argmax())
     said = tell(
         "say_pair_rows" if not _undivided(rows) else "say_pair_rows_whole",
-        len(names),
-        scene.n_rows,
-        len(scene.inputs),
-        len(scene.outputs),
-        f"{scene.rate:g}",
-        names[far],
-        f"{np.concatenate(steps)[far]:.4g}",
-        f"{np.concatenate(lengths)[far]:.4g}",
+        n_moved=len(names),
+        n_rows=scene.n_rows,
+        n_in=len(scene.inputs),
+        n_out=len(scene.outputs),
+        rate=f"{scene.rate:g}",
+        row=names[far],
+        step=f"{np.concatenate(steps)[far]:.4g}",
+        length=f"{np.concatenate(lengths)[far]:.4g}",
     )
     return Step(
         "rows",

@@ -34,7 +34,7 @@
   const choose = (i, move = false) => {
     const neighbours = near(i);
     element("found-word").textContent = words[i];
-    element("found-rank").textContent = ranks[i] ? tell("rank", ranks[i].toLocaleString("en")) : tell("no_rank");
+    element("found-rank").textContent = ranks[i] ? tell("rank", { rank: ranks[i].toLocaleString("en") }) : tell("no_rank");
     element("neighbours").replaceChildren(...neighbours.map(line));
     element("clear").hidden = false;
     picture.choose({ word: i, near: neighbours, isDim: true });
@@ -43,7 +43,7 @@
       const close = [...neighbours].sort((one, other) => distance(one) - distance(other)).slice(0, 7); // some lie far away
       picture.show([i, ...close.map(({ word }) => word)]);
     }
-    say(tell("found", words[i], neighbours.slice(0, 5).map(({ word }) => words[word]).join(", ")));
+    say(tell("found", { word: words[i], near: neighbours.slice(0, 5).map(({ word }) => words[word]).join(", ") }));
     window.history.replaceState(null, "", `#${encodeURIComponent(words[i])}`);
   };
 
@@ -116,11 +116,15 @@
 
   // Analogies
 
+  const analogyOf = (four) => {
+    const [a, b, c, d] = four.map((i) => words[i]);
+    return tell("analogy", { a, b, c, d });
+  };
   const showAnalogy = (a, b, c, d) => {
     clear();
     picture.choose({ arrows: [[a, b], [c, d]], isDim: true });
     picture.show([a, b, c, d]);
-    say(tell("analogy", ...[a, b, c, d].map((i) => words[i])));
+    say(analogyOf([a, b, c, d]));
   };
   const three = { a: null, b: null, c: null };
   const answer = () => {
@@ -140,7 +144,7 @@
     return button;
   };
   for (const name of "abc") chooser(`analogy-${name}`, (i) => { three[name] = i; answer(); });
-  element("given").replaceChildren(...data.analogies.map((four) => shower(tell("analogy", ...four.map((i) => words[i])), ...four)));
+  element("given").replaceChildren(...data.analogies.map((four) => shower(analogyOf(four), ...four)));
 
   // Pointer: one finger or the mouse moves, two fingers and the wheel zoom, a click chooses.
 

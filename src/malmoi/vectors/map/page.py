@@ -36,10 +36,10 @@ def write_page(found: WordMap, path: Path, language: Language = "en") -> None:
 def page_html(found: WordMap, language: Language = "en") -> str:
     """The page as text of an HTML file."""
     parts = _Parts(found, Teller(language, "vector_map"))
-    title = parts.tell("title", found.name) if found.name else parts.tell("title_alone")
+    title = parts.tell("title", name=found.name) if found.name else parts.tell("title_alone")
     body = (
         f"{parts.header(title)}<main>\n{parts.search()}{parts.stage()}{parts.side()}</main>\n{parts.about()}{parts.table()}"
-        f"<footer><p>{escape(parts.tell('made_by', __version__))}</p></footer>\n"
+        f"<footer><p>{escape(parts.tell('made_by', version=__version__))}</p></footer>\n"
     )
     scripts = [beside(__file__, name) for name in SCRIPTS]
     texts = read_texts("vector_map").items()
@@ -82,7 +82,7 @@ class _Parts:
     def header(self, title: str) -> str:
         return (
             f'<header>\n<p class="kicker">malmoi</p>\n<h1>{escape(title)}</h1>\n'
-            f'<p class="lead">{escape(self.tell("lead", len(self.found.words)))}</p>\n'
+            f'<p class="lead">{escape(self.tell("lead", n_words=len(self.found.words)))}</p>\n'
             f'<noscript><p class="warning">{escape(self.tell("needs_script"))}</p></noscript>\n</header>\n'
         )
 
@@ -141,17 +141,17 @@ class _Parts:
             facts.append((tell("fact_variance"), f"{found.projection.variance:.1%}"))
         if found.trust is not None:
             facts.append((tell("fact_trust"), f"{found.trust.trustworthiness:.3f}"))
-            facts.append((tell("fact_kept", found.trust.k), f"{found.trust.kept * found.trust.k:.1f}"))
+            facts.append((tell("fact_kept", k=found.trust.k), f"{found.trust.kept * found.trust.k:.1f}"))
         if found.projection.seed is not None:
             facts.append((tell("fact_seed"), str(found.projection.seed)))
-        facts.append((tell("fact_words"), tell("words", len(found.words), found.n_known)))
+        facts.append((tell("fact_words"), tell("words", n_shown=len(found.words), n_known=found.n_known)))
         facts.append((tell("fact_dim"), f"{found.dim:,}"))
         if found.missing:
             more = " …" * (len(found.missing) > 20)
             facts.append((tell("fact_missing"), ", ".join(found.missing[:20]) + more))
         rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
         code_dim = found.codes.shape[1]
-        fewer = f" {tell('fewer_directions', code_dim)}" if code_dim < min(found.dim, len(found.words)) else ""
+        fewer = f" {tell('fewer_directions', n=code_dim)}" if code_dim < min(found.dim, len(found.words)) else ""
         return (
             f'<section aria-labelledby="about"><h2 id="about">{escape(tell("about"))}</h2>'
             f'<p class="about">{escape(tell(f"honest_{method}"))} {escape(tell("honest"))}{escape(fewer)}</p>'
@@ -163,9 +163,10 @@ class _Parts:
         heads = "".join(
             f'<th scope="col">{escape(tell(name))}</th>' for name in ("head_word", "head_rank", "head_near")
         )
+        title = escape(tell("table", n_words=len(self.found.words)))
         return (
-            f'<section><details id="list"><summary>{escape(tell("table", len(self.found.words)))}</summary>'
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(tell("table", len(self.found.words)))}">'
+            f'<section><details id="list"><summary>{title}</summary>'
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
             f'<table><thead><tr>{heads}</tr></thead><tbody id="rows"></tbody></table></div>'
             f'<button type="button" id="more">{escape(tell("more"))}</button></details></section>\n'
         )

@@ -10,7 +10,7 @@ const space = (() => {
   const x = Float32Array.from(words, (_, i) => points[2 * i] / 65535);
   const y = Float32Array.from(words, (_, i) => points[2 * i + 1] / 65535);
 
-  const tell = (key, ...values) => data.tell[key].replace(/\{(\d)\}/g, (_, place) => values[place]);
+  const tell = (key, values = {}) => data.tell[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const decimals = (value) => value.toFixed(2).replace("-", "−");
 
   // Nearness
