@@ -16,11 +16,12 @@ import shell
 import stand_ins
 from shell import Answer, Example
 
+from malmoi import machine
 from malmoi.cli.console import ConsoleReporter
 from malmoi.comparison import bench
 from malmoi.comparison.language import texts
 from malmoi.models.registry import RUNGS
-from malmoi.training import machine, planner
+from malmoi.training import planner
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.errors import RunError
+from malmoi.errors import ConfigError, RunError
 from malmoi.files import atomic_file, release_pages
 
 READ_AT_ONCE = 1 << 26  # bytes of an array
@@ -152,3 +152,14 @@ def checked(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], path: Path) -
                 "run; copy the whole folder again."
             )
     return arrays
+
+
+def in_one_precision(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """float64 if any of the weights are, otherwise float32."""
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise ConfigError(
+                f"{name} holds {array.dtype} numbers. Floating-point weights were expected: use the files of a trained run."
+            )
+    dtype = np.result_type(np.float32, *{array.dtype for array in arrays.values()})
+    return {name: array.astype(dtype, copy=False) for name, array in arrays.items()}

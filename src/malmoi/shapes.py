@@ -16,6 +16,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
     from jaxtyping import Int32 as Int32
     from jaxtyping import Int64 as Int64
     from jaxtyping import Integer as Integer
+    from jaxtyping import Num as Num
     from jaxtyping import Shaped as Shaped
     from jaxtyping import UInt8 as UInt8
     from jaxtyping import UInt32 as UInt32
@@ -27,4 +28,4 @@ else:
         def __class_getitem__(cls, array_and_axes: tuple[Any, str]) -> Any:
             return array_and_axes[0]
 
-    Bool = Float = Float32 = Float64 = Int = Int32 = Int64 = Integer = Shaped = UInt8 = UInt32 = Unchecked
+    Bool = Float = Float32 = Float64 = Int = Int32 = Int64 = Integer = Num = Shaped = UInt8 = UInt32 = Unchecked

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from malmoi import api
 from malmoi.cli.vectors import ask
-from malmoi.interop.exchange import VECTOR_FAMILIES
+from malmoi.interop.exchange import FORMATS
 from malmoi.models.registry import RUNGS
 from malmoi.runs.folder import RunConfig, write_config
 from malmoi.vectors import Vectors
@@ -350,5 +350,5 @@ def test_language_models_are_no_vectors(malmoi: Malmoi, char_run: Path, tmp_path
     assert code == 2
     assert "is a run of the rung lstm, which cannot be written as word2vec: that form holds vectors of words." in err
     assert "malmoi train word2vec corpus.txt" in err
-    assert set(VECTOR_FAMILIES) == {rung.name for rung in RUNGS.values() if rung.kind == "vectors"} | {"vectors"}
+    assert set(FORMATS["word2vec"]) == {rung.name for rung in RUNGS.values() if rung.kind == "vectors"} | {"vectors"}
     assert malmoi("vectors", "similar", char_run, "왕").code == 2

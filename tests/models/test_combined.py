@@ -21,7 +21,7 @@ from malmoi.models.combined import (
     Lookback,
     MatchedOrderBuckets,
 )
-from malmoi.models.combined.cached import CachedState
+from malmoi.models.combined.cache import CachedState
 from malmoi.models.combined.hidden_cache import HiddenCache
 from malmoi.models.combined.interpolated import log_mix
 from malmoi.models.interface import LanguageModel

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from malmoi.text.slicing import LAST_SPACE, count_at_once
+from malmoi.text.units import LAST_SPACE, count_at_once
 from malmoi.text.word_table import WordTable, count_units
 
 SPACES = " \t\x0b\x0c\r\x1c\x85\xa0\u1680\u2003\u2028\u202f\u205f\u3000"

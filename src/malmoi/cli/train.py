@@ -136,8 +136,7 @@ def rung_flags(rung: Rung) -> list[inspect.Parameter]:
 
 def _without_use(rung: Rung) -> set[str]:
     """The common options that this rung has no use for."""
-    counts = rung.name in ("ngram", "cooccurrence")
-    unused = (ONE_PASS if counts else set()) | (NO_VECTORS if rung.kind == "vectors" else set())
+    unused = (ONE_PASS if rung.is_one_pass else set()) | (NO_VECTORS if rung.kind == "vectors" else set())
     return unused | ({"initialise_from"} if rung.name == "glove" else set())
 
 

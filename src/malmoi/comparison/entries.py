@@ -114,10 +114,10 @@ def _train(ground: Ground, contender: Contender, seconds: float | None) -> Path:
 
 
 def _from_run(ground: Ground, folder: Path) -> Entry:
-    from malmoi.api import Run
     from malmoi.runs.folder import read_metrics
+    from malmoi.runs.opening import open_run
 
-    run = Run(folder, ground.question.device)
+    run = open_run(folder, ground.question.device)
     figures = run.config.figures
     lasted = float(figures.get("training_seconds", 0.0))
     curve = [(float(row["seconds"]), float(row["valid_bits_per_byte"])) for row in read_metrics(folder)]

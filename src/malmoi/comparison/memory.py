@@ -14,11 +14,11 @@ WINDOW = 256
 def main(text: str, *folders: str) -> None:
     import numpy as np
 
-    from malmoi.api import load
+    from malmoi.runs.opening import open_run
 
     with open(text, "rb") as file:
         sample = file.read(TEXT).decode(errors="ignore")
-    runs = [load(folder) for folder in folders]  # a mixture needs all of its models at once
+    runs = [open_run(folder) for folder in folders]  # a mixture needs all of its models at once
     for run in runs:
         ids = run.tokenizer.encode(sample).astype(np.int64)[None]
         state = run.model.start(1)

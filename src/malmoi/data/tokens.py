@@ -22,8 +22,8 @@ from jaxtyping import Float64, Int32, Int64, Integer
 
 from malmoi.errors import DataError
 from malmoi.files import atomic_file, default_cache_dir, release_pages
-from malmoi.text.slicing import count_units
 from malmoi.text.sources import Line, TextSource, batches
+from malmoi.text.units import count_units
 
 _MAGIC = b"malmoi tokens 1\n"  # 16 bytes, so that ids of any width begin aligned
 _BATCH = (1024, 2**18)  # lines and characters handed to the tokenizer at once, whichever is reached first

@@ -16,7 +16,7 @@ from malmoi.data.tokens import TokenView
 from malmoi.evaluation.perplexity import readings
 from malmoi.evaluation.weights import tune_weights
 from malmoi.models.combined import Cache, Cached, CountCache, LastTokenBuckets, Lookback
-from malmoi.models.combined.cached import CachedState
+from malmoi.models.combined.cache import CachedState
 from malmoi.models.interface import LanguageModel, State, TokenIds
 
 TOLERANCE = 1e-4  # nats a token that the weights may be away from the best

@@ -32,9 +32,9 @@ from malmoi.data.tokens import TextCounts, TokenView
 from malmoi.errors import ConfigError
 from malmoi.evaluation.perplexity import readings
 from malmoi.models.interface import LanguageModel, State, TokenIds
-from malmoi.text.slicing import count_units
 from malmoi.text.sources import Line, TextSource
 from malmoi.text.tokenizers import Tokenizer
+from malmoi.text.units import count_units
 
 Unit = Literal["token", "word", "line"]
 LARGEST_BLOCK = 1 << 22  # probabilities of whole distributions held at a time

@@ -1,26 +1,19 @@
-"""Which explainer explains which rung. Each is imported when it is first asked.
+"""Which explainer explains which model. Each is imported when it is first asked.
 
-An explainer is a function `explain_next(question, tell) -> Answer`; a new rung joins with its module and one line here.
+An explainer is a function `explain_next(question, tell) -> Answer`. A rung names its own in the registry of rungs; models made
+of models have theirs here.
 """
 
-import importlib
 from collections.abc import Callable
 
 from malmoi.errors import ConfigError
 from malmoi.explain.question import Answer, Question
+from malmoi.models.registry import RUNGS, resolve
 from malmoi.pages.language import Teller
 
 Explainer = Callable[[Question, Teller], Answer]
 
-EXPLAINERS = {  # family -> module
-    "ngram": "malmoi.explain.rungs.ngram",
-    "nnlm": "malmoi.explain.rungs.nnlm",
-    "rnn": "malmoi.explain.rungs.recurrent",
-    "lstm": "malmoi.explain.rungs.recurrent",
-    "gru": "malmoi.explain.rungs.recurrent",
-    "interpolated": "malmoi.explain.rungs.mixture",
-    "cached": "malmoi.explain.rungs.mixture",
-}
+COMBINED = dict.fromkeys(("interpolated", "cached"), "malmoi.explain.rungs.mixture:explain_next")
 
 
 def find_explainer(family: str) -> Explainer:
@@ -29,10 +22,11 @@ def find_explainer(family: str) -> Explainer:
     Raises:
         ConfigError: If there is none yet.
     """
-    if family not in EXPLAINERS:
+    paths = {rung.name: rung.explains for rung in RUNGS.values() if rung.explains is not None} | COMBINED
+    if family not in paths:
         raise ConfigError(
             f"A model of the kind {family!r} cannot be explained yet: nobody has written down its steps. Explained are "
-            f"{', '.join((*EXPLAINERS, 'word2vec'))}: choose a run of one of these rungs."
+            f"{', '.join((*paths, 'word2vec'))}: choose a run of one of these rungs."
         )
-    explainer: Explainer = importlib.import_module(EXPLAINERS[family]).explain_next
+    explainer: Explainer = resolve(paths[family])
     return explainer

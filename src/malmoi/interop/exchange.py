@@ -10,6 +10,7 @@ from malmoi.files import atomic_folder, write_bytes
 from malmoi.interop.arpa import Progress, read_arpa, tables_from_arpa, write_arpa
 from malmoi.models.ngram.tables import load_tables, save_tables
 from malmoi.models.options.ngram import NGramConfig
+from malmoi.models.registry import RUNGS
 from malmoi.runs.folder import (
     IMPORTED_VECTORS,
     RunConfig,
@@ -27,12 +28,10 @@ from malmoi.vectors.files.writing import NO_PIECES, write_vectors
 from malmoi.vectors.storage import vector_arrays, write_files
 from malmoi.vectors.vectors import Vectors
 
-VECTOR_FAMILIES = ("word2vec", "glove", "cooccurrence", IMPORTED_VECTORS)
-FORMATS = {  # name -> (the families that can be written so, what such a file holds)
-    "arpa": (("ngram",), "counted n-grams"),
-    "word2vec": (VECTOR_FAMILIES, "vectors of words"),
-    "word2vec-binary": (VECTOR_FAMILIES, "vectors of words"),
-    "glove": (VECTOR_FAMILIES, "vectors of words"),
+HOLDS = {"arpa": "counted n-grams"}  # what a file of that form holds; those of the other forms hold vectors
+FORMATS = {  # name -> the families that can be written so
+    form: (*(rung.name for rung in RUNGS.values() if form in rung.exports), *((IMPORTED_VECTORS,) * (form != "arpa")))
+    for form in ("arpa", "word2vec", "word2vec-binary", "glove")
 }
 MODEL_FILE = "model.safetensors"
 Note = Callable[[str], object]
@@ -65,15 +64,16 @@ def export_run(
     if to not in FORMATS:
         raise ConfigError(f"to={to!r} is no form that models are exported in. Choose one of: {', '.join(FORMATS)}.")
     config = read_config(folder)
-    families, holds = FORMATS[to]
+    families, holds = FORMATS[to], HOLDS.get(to, "vectors of words")
     if config.family not in families:
+        usual = next((family for family in families if to.startswith(family)), families[0])
         raise ConfigError(
             f"{folder} is a run of the rung {config.family}, which cannot be written as {to}: that form holds {holds}. "
-            f"Expected a run of {' or '.join(families)}. Train one: malmoi train {families[0]} corpus.txt"
+            f"Expected a run of {' or '.join(families)}. Train one: malmoi train {usual} corpus.txt"
         )
     if out.exists():
         raise ConfigError(f"{out} exists already and was not changed. Choose another --out, or remove it first.")
-    if config.family in VECTOR_FAMILIES:
+    if to not in HOLDS:
         if config.model.get("subwords", "none") != "none":
             note(NO_PIECES)
         form: Any = to

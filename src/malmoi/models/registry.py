@@ -42,10 +42,11 @@ class Rung(NamedTuple):
         opens: Makes what a run holds into a model: a function of a `runs.opening.Opening`.
         network: The PyTorch module that is trained step by step.
         objective: What its training minimises, and what it is validated by: a `training.objectives.Objective`.
-        numpy_cell: Its recurrent cell for the NumPy engine.
-        scratch_layer: Its recurrent layer in `scratch/`.
+        numpy: The same network for the NumPy engine, an `engines.networks.network.Network`.
+        scratch: The same network, or of a recurrent one its layer, in `scratch/`.
         learns: Of vectors: what makes them of a text.
         explains: Explains one of its predictions: a function of (question, teller).
+        is_one_pass: Whether it reads the text once, however much time there is.
         exports: Formats of other programs that `malmoi export` can write it in.
     """
 
@@ -59,10 +60,11 @@ class Rung(NamedTuple):
     opens: str | None = None
     network: str | None = None
     objective: str | None = None
-    numpy_cell: str | None = None
-    scratch_layer: str | None = None
+    numpy: str | None = None
+    scratch: str | None = None
     learns: str | None = None
     explains: str | None = None
+    is_one_pass: bool = False
     exports: tuple[str, ...] = ()
 
     @property
@@ -124,6 +126,7 @@ RUNGS = {
             "CooccurrenceConfig",
             "PairCountingSettings",
             "cooccurrence:learn_cooccurrence",
+            is_one_pass=True,
         ),
         _vectors(
             "word2vec",
@@ -147,7 +150,8 @@ RUNGS = {
             "malmoi.training.settings:CountingSettings",
             trains="malmoi.training.counts:train",
             opens="malmoi.models.ngram.opening:open_ngram",
-            explains="malmoi.explain.ngram:explain_next",
+            explains="malmoi.explain.rungs.ngram:explain_next",
+            is_one_pass=True,
             exports=("arpa",),
         ),
         _network(
@@ -155,28 +159,36 @@ RUNGS = {
             "a fixed window of embeddings and a tanh layer",
             "nnlm:NNLMConfig",
             network="malmoi.models.nnlm:NNLM",
-            explains="malmoi.explain.nnlm:explain_next",
+            numpy="malmoi.engines.networks.nnlm:NNLMNetwork",
+            scratch="malmoi.scratch.nnlm:NNLM",
+            explains="malmoi.explain.rungs.nnlm:explain_next",
         ),
         _network(
             "rnn",
             "Elman recurrence",
             "recurrent:RNNConfig",
             network="malmoi.models.rnn:RNNLanguageModel",
-            explains="malmoi.explain.recurrent:explain_next",
+            numpy="malmoi.engines.networks.rnn:RNNNetwork",
+            scratch="malmoi.scratch.recurrent:TimeRNN",
+            explains="malmoi.explain.rungs.recurrent:explain_next",
         ),
         _network(
             "lstm",
             "gates and a memory cell",
             "recurrent:LSTMConfig",
             network="malmoi.models.lstm:LSTMLanguageModel",
-            explains="malmoi.explain.recurrent:explain_next",
+            numpy="malmoi.engines.networks.lstm:LSTMNetwork",
+            scratch="malmoi.scratch.recurrent:TimeLSTM",
+            explains="malmoi.explain.rungs.recurrent:explain_next",
         ),
         _network(
             "gru",
             "two gates, no separate cell",
             "recurrent:GRUConfig",
             network="malmoi.models.gru:GRULanguageModel",
-            explains="malmoi.explain.recurrent:explain_next",
+            numpy="malmoi.engines.networks.gru:GRUNetwork",
+            scratch="malmoi.scratch.recurrent:TimeGRU",
+            explains="malmoi.explain.rungs.recurrent:explain_next",
         ),
     )
 }

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,35 @@ def open_model(
         Opening(folder, rung, rung.config.parse(config.model), tokenizer, device, engine)
     )
     return model
+
+
+class OpenRun(NamedTuple):
+    """A language model that was trained here, with all that came of it."""
+
+    folder: Path
+    config: RunConfig
+    tokenizer: "Tokenizer"
+    model: "LanguageModel"
+
+
+def open_run(name: str | Path, device: str = "cpu", engine: str = "auto") -> OpenRun:
+    """Read a run whole; `malmoi.Run` reads each part when it is first asked for.
+
+    Raises:
+        RunError: If there is no run, it holds vectors, or a file of it is damaged.
+    """
+    from malmoi.text.tokenizers import Tokenizer
+
+    folder = run_path(name)
+    config = read_config(folder)
+    read: list[Tokenizer] = []
+
+    def tokenizer() -> Tokenizer:
+        read.append(Tokenizer.load(folder))
+        return read[0]
+
+    model = open_model(folder, config, tokenizer, device, engine)
+    return OpenRun(folder, config, read[0], model)
 
 
 def holds_vectors(config: RunConfig) -> bool:

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from malmoi.engines.numpy_engine import in_one_precision, no_twin
+from malmoi.arrays import in_one_precision
 from malmoi.errors import ConfigError
 from malmoi.models.options.base import NeuralConfig
 from malmoi.models.options.nnlm import NNLMConfig
-from malmoi.models.options.recurrent import GRUConfig, LSTMConfig, RecurrentConfig, RNNConfig
+from malmoi.models.options.recurrent import RecurrentConfig
+from malmoi.models.registry import RUNGS, resolve, rung_of
 from malmoi.scratch.checks import Array
 from malmoi.scratch.nnlm import NNLM
-from malmoi.scratch.recurrent import TimeGRU, TimeLSTM, TimeRecurrent, TimeRNN
+from malmoi.scratch.recurrent import TimeRecurrent
 from malmoi.scratch.rnnlm import LanguageNetwork, RecurrentNetwork
 from malmoi.scratch.time import TimeAffine, TimeEmbedding
 
@@ -37,28 +38,36 @@ def network_of(
     arrays = in_one_precision(arrays)
     dtype = next(iter(arrays.values())).dtype
     network: LanguageNetwork
+    rung = rung_of(config)
+    if rung is None or rung.scratch is None:
+        raise ConfigError(f"A {type(config).__name__} has no twin in NumPy. Known are: {_known()}.")
     if isinstance(config, NNLMConfig):
         sizes = (config.vocab_size, config.embed_dim, config.hidden_size, config.context_size)
         tied, direct = config.tie_embeddings, config.direct
         options: Any = {"n_layers": config.n_layers, "direct": direct, "tie_weights": tied, "dtype": dtype}
         network = NNLM(*sizes, start_id=start_id, rng=rng, **options)
-    elif isinstance(config, RecurrentConfig):
-        network = _recurrent_network(config, rng, dtype)
     else:
-        raise no_twin(config)
+        assert isinstance(config, RecurrentConfig)
+        network = _recurrent_network(config, resolve(rung.scratch), rng, dtype)
     network.load_arrays(arrays)
     return network
 
 
-def _recurrent_network(config: RecurrentConfig, rng: np.random.Generator, dtype: DTypeLike) -> RecurrentNetwork:
+def _known() -> str:
+    """The rungs whose networks are written out here, too."""
+    return ", ".join(rung.name for rung in RUNGS.values() if rung.scratch is not None)
+
+
+def _recurrent_network(
+    config: RecurrentConfig, layer: Callable[..., TimeRecurrent], rng: np.random.Generator, dtype: DTypeLike
+) -> RecurrentNetwork:
     """A network of these sizes whose weights are 0."""
-    kinds: dict[type, Callable[..., TimeRecurrent]] = {RNNConfig: TimeRNN, LSTMConfig: TimeLSTM, GRUConfig: TimeGRU}
     table = np.zeros((config.vocab_size, config.embed_dim), dtype)
     layers = []
     for size, width in config.layer_sizes():
-        n_sums, n_biases = config.n_gates * width, 2 if isinstance(config, GRUConfig) else 1
+        n_sums, n_biases = config.n_gates * width, 1 + config.has_hidden_bias
         shapes = [(size, n_sums), (width, n_sums), *[(n_sums,)] * n_biases]
-        layers.append(kinds[type(config)](*(np.zeros(shape, dtype) for shape in shapes), stateful=True))
+        layers.append(layer(*(np.zeros(shape, dtype) for shape in shapes), stateful=True))
     weight = table if config.tie_embeddings else np.zeros((config.output_width, config.vocab_size), dtype)
     output = TimeAffine(weight, np.zeros(config.vocab_size, dtype), transposed=config.tie_embeddings)
     return RecurrentNetwork(TimeEmbedding(table), layers, output, config.dropout_hidden, rng)
@@ -87,12 +96,16 @@ def config_of(network: LanguageNetwork) -> tuple[str, NeuralConfig]:
         options |= {"context_size": network.context_size, "direct": direct, "n_layers": len(network.layers)}
         family, config = "nnlm", NNLMConfig(hidden_size=hidden_size, **options)
     elif isinstance(network, RecurrentNetwork):
-        kinds = {TimeRNN: ("rnn", RNNConfig), TimeLSTM: ("lstm", LSTMConfig), TimeGRU: ("gru", GRUConfig)}
-        family, kind = kinds[type(network.recurrent[0])]
+        layer = type(network.recurrent[0])
+        path = f"{layer.__module__}:{layer.__name__}"
+        rung = next(rung for rung in RUNGS.values() if rung.scratch == path)
         hidden_size = len(network.recurrent[0].params[1])
-        config = kind(hidden_size=hidden_size, n_layers=len(network.recurrent), **options)
+        options |= {"hidden_size": hidden_size, "n_layers": len(network.recurrent)}
+        found = rung.config(**options)
+        assert isinstance(found, NeuralConfig)
+        family, config = rung.name, found
     else:
-        raise ConfigError(f"A {type(network).__name__} belongs to no rung. Known are: rnn, lstm, gru, nnlm.")
+        raise ConfigError(f"A {type(network).__name__} belongs to no rung. Known are: {_known()}.")
     shapes = {name: array.shape for name, array in network.arrays().items()}
     if shapes != config.weight_shapes():
         raise ConfigError(

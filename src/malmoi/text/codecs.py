@@ -13,31 +13,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from malmoi.text import morphemes
-from malmoi.text.slicing import WORTH_COMPILING, slices
-from malmoi.text.vocabulary import BOS, EOS, FIRST_BYTE, PAD, UNK, Vocabulary, surfaces
+from malmoi.text.slicing import slices
+from malmoi.text.units import WORTH_COMPILING
+from malmoi.text.vocabulary import BOS, EOS, FIRST_BYTE, PAD, UNK, Encoded, TokenIds, Vocabulary, surfaces
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Backend
 
     from malmoi.text.word_table import WordTable
 
-TokenIds = npt.NDArray[np.int32]
 _END = np.array([EOS], np.int32)
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
-
-
-class Encoded(NamedTuple):
-    """Lines as ids, one after the other, and the words that stand behind UNK."""
-
-    ids: TokenIds
-    unknown: list[str]  # distinct
-    which: npt.NDArray[np.int64]  # for each UNK in turn, its place in `unknown`
 
 
 class Codec(ABC):

@@ -24,6 +24,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic_core import from_json as parsed
 
 from malmoi.errors import RunError
@@ -85,6 +87,17 @@ class SpecialIds(NamedTuple):
     def all(self) -> list[int]:
         """Every one of them, once."""
         return sorted({*self[:4], *self.others})
+
+
+TokenIds = NDArray[np.int32]
+
+
+class Encoded(NamedTuple):
+    """Lines as ids, one after the other, and the words that stand behind UNK."""
+
+    ids: TokenIds
+    unknown: list[str]  # distinct
+    which: NDArray[np.int64]  # for each UNK in turn, its place in `unknown`
 
 
 def word_vocabulary(words: Sequence[str]) -> Vocabulary:

@@ -11,7 +11,7 @@ from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 
 from malmoi.jit import compiled
-from malmoi.text.codecs import Encoded
+from malmoi.text.vocabulary import Encoded
 
 EMPTY = -1
 SEED = np.uint64(14695981039346656037)

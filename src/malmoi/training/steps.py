@@ -200,8 +200,7 @@ def _finish(
     """
     from malmoi.evaluation.perplexity import evaluate
     from malmoi.runs.card import write_card
-    from malmoi.runs.opening import open_model
-    from malmoi.text.tokenizers import Tokenizer
+    from malmoi.runs.opening import open_run
 
     figures = dict(config.figures)
     progress = trainer.progress
@@ -214,13 +213,13 @@ def _finish(
     }
     if not validates and progress.best is not None:
         figures["valid"] = trainer.objective.final(progress.best)
-    tokenizer = Tokenizer.load(folder)
-    device = str(next(trainer.objective.network.parameters()).device)
-    model = open_model(folder, config, lambda: tokenizer, device)
+    run = open_run(folder, str(next(trainer.objective.network.parameters()).device))
     for name, tokens in (("valid", texts.valid if validates else None), ("test", texts.test)):
         if tokens is not None:
             reporter.stage(f"evaluating on the {name} text")
-            measured = evaluate(model, tokenizer, tokens, streams=EVALUATION_STREAMS, warm_up=EVALUATION_WARM_UP)
+            measured = evaluate(
+                run.model, run.tokenizer, tokens, streams=EVALUATION_STREAMS, warm_up=EVALUATION_WARM_UP
+            )
             figures[name] = measured.to_dict()
     config = config.model_copy(update={"figures": figures})
     write_card(folder, config)

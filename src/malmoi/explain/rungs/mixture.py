@@ -22,7 +22,7 @@ from malmoi.explain.question import Answer, Question
 from malmoi.explain.registry import find_explainer
 from malmoi.explain.softmax import surprisal_step
 from malmoi.models.combined import Cached, Interpolated
-from malmoi.models.combined.cached import CachedState
+from malmoi.models.combined.cache import CachedState
 from malmoi.models.combined.interpolated import MixedState, log_mix
 from malmoi.models.interface import LanguageModel, State
 from malmoi.pages.language import Teller

@@ -8,7 +8,8 @@ hidden_cache.py   HiddenCache    what came next in similar states: for neural mo
 """
 
 from malmoi.models.combined.buckets import Buckets, CrossedBuckets, LastTokenBuckets, MatchedOrderBuckets
-from malmoi.models.combined.cached import Cache, Cached
+from malmoi.models.combined.cache import Cache
+from malmoi.models.combined.cached import Cached
 from malmoi.models.combined.count_cache import CountCache, Lookback
 from malmoi.models.combined.interpolated import Interpolated
 

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 from malmoi.errors import ConfigError
 from malmoi.jit import compiled
 from malmoi.models.combined.buckets import Buckets
-from malmoi.models.combined.cached import Cache, CachedState, Reading, padded_before, possible_weights
+from malmoi.models.combined.cache import Cache, CachedState, Reading, padded_before, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds
 

@@ -21,7 +21,7 @@ from jaxtyping import Float, Float64, Int64, Integer
 from numpy.typing import ArrayLike
 
 from malmoi.errors import ConfigError
-from malmoi.models.combined.cached import Cache, CachedState, Reading, padded_before, possible_weights
+from malmoi.models.combined.cache import Cache, CachedState, Reading, padded_before, possible_weights
 from malmoi.models.combined.interpolated import checked_weights, log_mix
 from malmoi.models.interface import LanguageModel, LogProbs, State, TokenIds, VectorLanguageModel
 

@@ -8,16 +8,18 @@ from malmoi.training.progress import StepReport
 from malmoi.training.vectors.job import Job, Made
 from malmoi.training.vectors.pairs import count_job, store_for
 
+USUAL_EPOCHS, MOST_EPOCHS = 25, 100  # by the clock: reading the pairs still more often brings nothing
+
 
 def learn_glove(job: Job) -> Made:
     """Count, then fit the vectors to the counts."""
     from malmoi.models.glove import N_GROUPS, GloVe, GloVeSettings, train_glove
 
     model: GloVeConfig = job.model
-    settings = job.settings
+    settings, n_epochs = job.settings, job.epochs(USUAL_EPOCHS, MOST_EPOCHS)
     counting = Clock()
     options: Any = {name: getattr(model, name) for name in ("embed_dim", "x_max", "alpha")}
-    options |= {"learning_rate": settings.learning_rate, "seed": settings.seed, "n_epochs": job.epochs}
+    options |= {"learning_rate": settings.learning_rate, "seed": settings.seed, "n_epochs": n_epochs}
     with store_for(job) as store:
         found = count_job(job, store)
         state = job.saved_state()
@@ -28,7 +30,7 @@ def learn_glove(job: Job) -> Made:
 
         def tell(epochs: float, loss: float) -> None:
             lasted = max(fitting.elapsed(), 1e-9)
-            done = min(max(epochs / job.epochs, fitting.share()), 1.0)
+            done = min(max(epochs / n_epochs, fitting.share()), 1.0)
             speed, left = epochs * n_pairs / lasted, lasted * (1 - done) / done
             rate = settings.learning_rate
             job.reporter.trained(StepReport(round(N_GROUPS * epochs), done, loss, speed, left, rate, epochs))

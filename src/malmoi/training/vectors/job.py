@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 MODEL, PHRASES = "model.safetensors", "phrases.json"
 STATE, BEFORE = f"{CHECKPOINT}/{STATE_FILE}", f"{CHECKPOINT}/before.safetensors"
-GLOVE_EPOCHS = 25
-TOKENS_TO_READ, LEAST_READINGS, MOST_READINGS = 25_000_000, 5, 30  # of word2vec: small texts want more (docs/log.md)
-MOST_EPOCHS = {"word2vec": 50, "glove": 100}  # by the clock: reading a text still more often brings nothing
 
 
 @dataclass
@@ -67,17 +64,12 @@ class Job:
         }
         return self.rung.training_settings.parse(training)
 
-    @property
-    def epochs(self) -> int:
-        """Times that the text is read, at most."""
+    def epochs(self, usual: int, most: int) -> int:
+        """Times that the text is read, at most: as asked for, `most` by the clock, else as usual."""
         asked = self.config.training["epochs"]
         if asked is not None:
             return int(asked)
-        if self.seconds is not None:
-            return MOST_EPOCHS[self.rung.name]
-        if self.rung.name == "glove":
-            return GLOVE_EPOCHS
-        return min(max(round(TOKENS_TO_READ / len(self.tokens)), LEAST_READINGS), MOST_READINGS)
+        return usual if self.seconds is None else most
 
     @property
     def n_threads(self) -> int:

@@ -115,9 +115,9 @@ def _refuse_what_does_not_fit(rung: Rung, asked: Request) -> None:
             raise ConfigError(f"--{name} does not fit {rung.name}: {why}. Leave --{name} out.")
     if asked.budget is not None and asked.epochs is not None:
         raise ConfigError("--budget and --epochs both say how long to train. Give one of them.")
-    if rung.name == "cooccurrence" and asked.epochs is not None:
+    if rung.is_one_pass and asked.epochs is not None:
         raise ConfigError(f"--epochs does not fit {rung.name}: it counts the text once. Leave --epochs out.")
-    if rung.name != "cooccurrence" and asked.epochs is not None and asked.epochs != int(asked.epochs):
+    if asked.epochs is not None and asked.epochs != int(asked.epochs):
         raise ConfigError(f"--epochs {asked.epochs:g} does not fit {rung.name}: a whole number was expected, as 5.")
     if rung.name != "word2vec" and asked.initialise_from is not None:
         raise ConfigError(

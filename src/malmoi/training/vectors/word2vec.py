@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from malmoi.models.word2vec import Progress, Trained
     from malmoi.models.word2vec.subwords import Subwords
 
+TOKENS_TO_READ, LEAST_READINGS, MOST_READINGS = 25_000_000, 5, 30  # small texts want more (docs/log.md)
+MOST_EPOCHS = 50  # by the clock: reading a text still more often brings nothing
 LAST_RATE = 0.0001  # of word2vec, where none is given
 
 
@@ -30,11 +32,13 @@ def learn_word2vec(job: Job) -> Made:
     model: Word2VecConfig = job.model
     settings, subwords = job.settings, _subwords(job)
     names = ("method", "objective", "window", "n_negatives", "noise_power", "subsample_threshold", "divide_gradient")
+    usual = min(max(round(TOKENS_TO_READ / len(job.tokens)), LEAST_READINGS), MOST_READINGS)
+    epochs = job.epochs(usual, MOST_EPOCHS)
     rate = settings.learning_rate or RATES[model.method]
     options = Word2VecOptions(
         **{name: getattr(model, name) for name in names},
         dim=model.embed_dim,
-        epochs=job.epochs,
+        epochs=epochs,
         learning_rate=rate,
         min_learning_rate=min(LAST_RATE, rate) if settings.min_learning_rate is None else settings.min_learning_rate,
     )
@@ -49,7 +53,7 @@ def learn_word2vec(job: Job) -> Made:
 
     job.reporter.stage(f"{settings.mode} mode: {PROMISES[settings.mode]}")
     if job.seconds is None:
-        job.reporter.stage(f"reading the text {job.epochs} times: {job.epochs * len(job.tokens):,} tokens (--epochs)")
+        job.reporter.stage(f"reading the text {epochs} times: {epochs * len(job.tokens):,} tokens (--epochs)")
     counts = job.counts if job.before is None else job.counts + job.before
     token_ids = by_frequency(counts, job.special_ids)  # made now: later the matrices take all the room
     trained = train(
