@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 VOCABULARY, LINE, AT_ONCE = 100_000, 20, 4_000_000
-BOS, EOS = 2, 3
+PAD, UNK, BOS, EOS = range(4)
 
 
 def write_text(path: Path, n_tokens: int) -> None:
@@ -39,6 +39,7 @@ def count(path: Path, folder: Path, memory: int, threads: int) -> dict[str, obje
     from malmoi.models.ngram.tables import save_tables
     from malmoi.models.options.ngram import NGramConfig
     from malmoi.store import open_store
+    from malmoi.text.vocabulary import SpecialIds
 
     class Text:
         def __init__(self) -> None:
@@ -62,7 +63,8 @@ def count(path: Path, folder: Path, memory: int, threads: int) -> dict[str, obje
         print(f"{time.perf_counter() - began:7.1f} s  {used:6.2f} GB at most  {name}", file=sys.stderr, flush=True)
 
     with open_store(needs_files(len(text), 5, memory), folder) as store:
-        found = estimate(text, config, store, bos_id=BOS, eos_id=EOS, memory=memory, n_threads=threads, stage=stage)
+        specials = SpecialIds(PAD, UNK, BOS, EOS)
+        found = estimate(text, config, store, special_ids=specials, memory=memory, n_threads=threads, stage=stage)
         stage("saving")
         save_tables(folder / "model.safetensors", found.tables)
     return {

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from malmoi.models.word2vec import Word2VecOptions, train
-from malmoi.text.vocabulary import EOS, SPECIALS, UNK
+from malmoi.text.vocabulary import EOS, SPECIALS, UNK, SpecialIds
 
 MIN_COUNT = 5
 
@@ -69,7 +69,9 @@ def run_malmoi(
     text: Text, method: Any, threads: int, mode: Any, epochs: int, seed: int, objective: str
 ) -> tuple[float, dict[str, Any]]:
     options = Word2VecOptions(method=method, epochs=epochs, objective=objective)
-    trained = train(text, text.counts, options, seed=seed, n_threads=threads, mode=mode)
+    trained = train(
+        text, text.counts, options, special_ids=SpecialIds(*range(4)), seed=seed, n_threads=threads, mode=mode
+    )
     return trained.figures.words_per_second, dict(zip(text.words, trained.inputs, strict=True))
 
 

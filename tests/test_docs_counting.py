@@ -137,9 +137,10 @@ class Learned(Ids):
         self.tokenizer = train_tokenizer("word", lines, min_count=1)
         super().__init__(np.concatenate([[*self.tokenizer.encode(line), self.tokenizer.eos_id] for line in lines]))
         config = NGramConfig.parse({"vocab_size": self.tokenizer.vocab_size, "order": order, **options})
-        ends = {"bos_id": self.tokenizer.bos_id, "eos_id": self.tokenizer.eos_id}
-        self.found = estimate(self, config, Store(), memory=1_000_000, n_threads=1, **ends)
-        self.model = NGramModel(self.found.tables, **ends)
+        self.found = estimate(
+            self, config, Store(), memory=1_000_000, n_threads=1, special_ids=self.tokenizer.special_ids
+        )
+        self.model = NGramModel(self.found.tables, self.tokenizer.bos_id, self.tokenizer.eos_id)
 
     def number(self, word: str) -> int:
         return {END: self.tokenizer.eos_id, UNKNOWN: 1}.get(word) or int(self.tokenizer.encode(word)[0])

@@ -16,6 +16,7 @@ from malmoi.models.word2vec.objectives import LARGEST_SOFTMAX
 from malmoi.models.word2vec.options import CHOICES
 from malmoi.models.word2vec.training import PROMISES
 from malmoi.scratch.word2vec import SimpleCBOW
+from malmoi.text.vocabulary import SpecialIds
 
 DOCS = Path(__file__).parents[1] / "docs"
 PROGRAM = re.compile(r"```python\n(.*?)```\s*```text\n(.*?)```", re.DOTALL)
@@ -114,7 +115,7 @@ def test_the_phrases_get_these_scores(language: str) -> None:
         value = (number(pair) - 5) * number(total) / (number(first) * number(second))
         assert value == pytest.approx(number(score.rstrip(".")), abs=0.005)
     ids = phrase_text()
-    found = find_phrases(Ids(ids), np.bincount(ids), PhraseSettings())
+    found = find_phrases(Ids(ids), np.bincount(ids), PhraseSettings(), special_ids=SpecialIds(0, 1, 2, 3))
     assert found.pairs.tolist() == [[4, 5]]
     assert found.scores.tolist() == [120.0]
     assert re.search(rf"(threshold|문턱값) {PhraseSettings().threshold:g}(?!\d)", text_of(language, "word2vec"))

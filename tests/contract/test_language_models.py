@@ -23,6 +23,7 @@ from malmoi.models.ngram.model import NGramModel
 from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import LANGUAGE_MODELS, build_model, find_rung
 from malmoi.store import Store
+from malmoi.text.vocabulary import SpecialIds
 
 pytestmark = pytest.mark.filterwarnings("ignore::malmoi.errors.ContextWarning")  # see test_context.py
 
@@ -61,7 +62,9 @@ def ngram(**options: object) -> Callable[[], LanguageModel]:
         config = NGramConfig.parse({"vocab_size": V, **options})
         text = np.random.default_rng(4).integers(3, V, 600) ** 2 % V
         text[text == 2] = EOS
-        tables = estimate(Ids(text), config, Store(), bos_id=2, eos_id=EOS, memory=1 << 30, n_threads=1).tables
+        tables = estimate(
+            Ids(text), config, Store(), special_ids=SpecialIds(0, 1, 2, EOS), memory=1 << 30, n_threads=1
+        ).tables
         return NGramModel(tables, 2, EOS)
 
     return make

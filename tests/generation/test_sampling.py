@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from toys import ALL_BYTES, Fixed, Memory, Pieces, RandomModel, Words
 
 from malmoi.errors import ConfigError, RunError
+from malmoi.generation.completion import next_words
 from malmoi.generation.sampling import MAX_SAMPLES, READ_CHUNK, SamplingOptions, adjust, draw, generate, stream
+from malmoi.text.tokenizers import train_tokenizer
 
 BYTES = Pieces([*ALL_BYTES, "하".encode(), " 하".encode(), "세요".encode(), b" \xec\x95", b"the", b" the"])
 WORDS = Words(["나는", "너는", "학교에", "집에", "간다", "온다", "."])
@@ -164,6 +166,15 @@ def test_sample_i_does_not_depend_on_n() -> None:
 def test_padding_document_start_and_unknown_are_never_generated() -> None:
     model = Fixed([0.3, 0.3, 0.3, 0.02, 0.08])
     assert set("".join(generate(model, Words(["아"]), n=5, max_tokens=20))) == {"아", " ", "\n"}
+
+
+def test_special_tokens_behind_the_vocabulary_are_never_generated_either() -> None:
+    tokenizer = train_tokenizer("word", ["나 너"], min_count=1).with_specials(["[MASK]"])
+    mask = tokenizer.special_id("[MASK]")
+    model = Fixed([0.05] * mask + [1 - 0.05 * mask])
+    texts = generate(model, tokenizer, n=9, max_tokens=30)
+    assert set("".join(texts)) == {"나", "너", " ", "\n"}
+    assert {row.text for row in next_words(model, tokenizer, "나", 20)} == {"나", "너", "⏎", "<unk>"}
 
 
 def test_where_only_the_unknown_token_is_possible_it_is_read_and_shows_nothing() -> None:

@@ -14,7 +14,9 @@ from malmoi.settings import Settings
 from malmoi.training.objectives.objective import Objective
 
 PATH = re.compile(r"malmoi[\w.]*:\w+")
-PATHS = [(rung, name) for rung in RUNGS.values() for name, value in rung._asdict().items() if PATH.fullmatch(str(value))]
+PATHS = [
+    (rung, name) for rung in RUNGS.values() for name, value in rung._asdict().items() if PATH.fullmatch(str(value))
+]
 SOURCE = Path(__file__).parents[2] / "src" / "malmoi"
 each = pytest.mark.parametrize("rung", RUNGS.values(), ids=list(RUNGS))
 

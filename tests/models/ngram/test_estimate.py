@@ -20,6 +20,7 @@ from malmoi.models.ngram.smoothing import METHODS, discounts_of
 from malmoi.models.ngram.tables import save_tables
 from malmoi.models.options.ngram import NGramConfig
 from malmoi.store import Store, open_store
+from malmoi.text.vocabulary import SpecialIds
 
 V = 11
 DATA = Path(os.environ.get("MALMOI_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -32,7 +33,7 @@ def fit(
     limits |= {"max_bytes": options.pop("max_bytes", None)}
     config = NGramConfig.parse({"vocab_size": vocab_size, "order": order, **options})
     text = Ids([word for sentence in sentences for word in sentence])
-    return estimate(text, config, store or Store(), bos_id=BOS, eos_id=EOS, **limits)
+    return estimate(text, config, store or Store(), special_ids=SpecialIds(0, 1, BOS, EOS), **limits)
 
 
 def some_sentences(n: int, seed: int, words: int = V) -> list[list[int]]:

@@ -13,9 +13,9 @@ from malmoi.models.ngram.smoothing import Discounts, smooth
 from malmoi.models.ngram.tables import NGramTables
 from malmoi.models.options.ngram import NGramConfig
 from malmoi.store import Store, TokenStream
+from malmoi.text.vocabulary import SpecialIds
 
 BYTES_PER_TOKEN = 30  # that estimation in memory takes for each token of the text and each length of n-grams
-PAD_ID = 0
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ def estimate(
     config: NGramConfig,
     store: Store,
     *,
-    bos_id: int,
-    eos_id: int,
+    special_ids: SpecialIds,
     memory: int,
     n_threads: int,
     max_bytes: int | None = None,
@@ -49,6 +48,7 @@ def estimate(
 
     Args:
         tokens: The training text.
+        special_ids: Those of the tokenizer.
         store: Where large arrays lie; the tables are read from it, so keep it open as long as they are used.
         memory: Bytes that counting may use.
         max_bytes: What the tables may take on disk.
@@ -61,8 +61,8 @@ def estimate(
         tokens,
         config.order,
         config.vocab_size,
-        bos_id=bos_id,
-        eos_id=eos_id,
+        bos_id=special_ids.bos,
+        eos_id=special_ids.eos,
         memory=memory // 3,
         n_threads=n_threads,
         store=store,
@@ -76,9 +76,7 @@ def estimate(
         config.smoothing,
         k=config.add_k,
         least=least,
-        pad_id=PAD_ID,
-        bos_id=bos_id,
-        eos_id=eos_id,
+        special_ids=special_ids,
         n_threads=n_threads,
         stage=stage,
     )

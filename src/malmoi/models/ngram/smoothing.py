@@ -31,6 +31,7 @@ from malmoi.files import release_pages
 from malmoi.jit import compiled
 from malmoi.models.ngram.counting import Counts
 from malmoi.models.ngram.queries import AT_ONCE, in_parallel
+from malmoi.text.vocabulary import SpecialIds
 
 KNESER_NEY, WITTEN_BELL, ADD_K, STUPID_BACKOFF = range(4)
 METHODS = {
@@ -62,9 +63,7 @@ def smooth(
     *,
     k: float,
     least: tuple[int, ...],
-    pad_id: int,
-    bos_id: int,
-    eos_id: int,
+    special_ids: SpecialIds,
     n_threads: int = 1,
     stage: Callable[[str], None] = lambda text: None,
 ) -> Smoothed:
@@ -76,9 +75,9 @@ def smooth(
         k: What add-k adds to every count.
         least: For each length, the count below which n-grams are going to be dropped: what they had goes to the back-off
             weight. Nothing is dropped here.
-        pad_id: Padding: never predicted.
-        bos_id: Begin of sentence: predicted only if the text itself holds it.
+        special_ids: Padding is never predicted; begin of sentence and those beside the four only if the text itself holds them.
     """
+    bos_id, eos_id, others = special_ids.bos, special_ids.eos, list(special_ids.others)
     ends, first_child, store = counts.level_ends, counts.first_child, counts.store
     order, n_inner, code = counts.order, len(first_child) - 1, METHODS[method]
     log_probs = store.empty("log_probs", len(counts.words), np.float32)
@@ -106,7 +105,8 @@ def smooth(
         probs = store.empty(f"{n}.probs", after - first, np.float32)
         if n == 1:
             can_follow = np.ones(after, np.bool_)
-            can_follow[pad_id], can_follow[bos_id] = False, adjusted[bos_id] > 0
+            can_follow[special_ids.pad], can_follow[bos_id] = False, adjusted[bos_id] > 0
+            can_follow[others] = adjusted[others] > 0
             n_predicted = int(np.count_nonzero(can_follow))
             root_sum = _smooth_words(adjusted, can_follow, code, order == 1, np.array(amounts), k, probs)
             with np.errstate(divide="ignore"):
