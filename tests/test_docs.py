@@ -115,15 +115,30 @@ def commands(block: str) -> Iterator[list[str]]:
             yield list(itertools.takewhile(lambda word: not re.fullmatch(r"[|>&]+", word), shlex.split(command)))
 
 
+def exists(words: list[str]) -> None:
+    """That this verb is there, and takes these operands and options."""
+    words = ["corpus.txt" if word == "-" else word for word in words]
+    if words[0] == "train":
+        words = ["train", *rung_first(words[1:])]
+    build_app().parse_args(words, exit_on_error=False, print_error=False)
+
+
 @having("sh", "bash")
 def test_the_commands_of_a_page_exist(page: Path) -> None:
-    app = build_app()
     for block in blocks(page, "sh", "bash"):
         for words in commands(block):
-            words = ["corpus.txt" if word == "-" else word for word in words]
-            if words[0] == "train":
-                words = ["train", *rung_first(words[1:])]
-            app.parse_args(words, exit_on_error=False, print_error=False)
+            exists(words)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_commands_within_the_text_exist(language: str) -> None:
+    """Those with options that have a value; others may be a verb alone."""
+    pages = (ROOT / "docs" / language).glob("*.md")
+    spoken = [span for page in pages for span in re.findall(r"`(malmoi [^`]* --[^`]* [^`]*)`", page.read_text("utf-8"))]
+    assert len(spoken) > 10
+    for span in spoken:
+        (words,) = commands(span.replace("--to FORM", "--to arpa"))
+        exists(words)
 
 
 @having("toml")
