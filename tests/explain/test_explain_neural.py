@@ -13,10 +13,8 @@ import malmoi
 from malmoi.arrays import read_arrays, write_arrays
 from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import RunError
-from malmoi.explain.cells import GATES, Layer, run_back, run_layer
 from malmoi.explain.explanation import Explanation, Numbers
 from malmoi.explain.rungs import recurrent
-from malmoi.scratch.recurrent import TimeGRU, TimeLSTM, TimeRNN
 
 TEXT = "the cat sat on the mat"
 KINDS: list[tuple[str, dict[str, Any]]] = [
@@ -105,32 +103,6 @@ def labels(explanation: Explanation, step: str) -> list[str]:
     return list(found.numbers[0].labels[0])
 
 
-@pytest.mark.parametrize("family", sorted(GATES))
-def test_gradients_of_a_layer_by_finite_differences(family: str) -> None:
-    rng = np.random.default_rng(3)
-    gates = GATES[family] * 4
-    layer = Layer(family, *(rng.standard_normal(shape) for shape in ((3, gates), (4, gates), (gates,))))
-    if family == "gru":
-        layer = Layer(family, layer.Wx, layer.Wh, layer.b, rng.standard_normal(gates))
-    x, start, weight = rng.standard_normal((5, 3)), rng.standard_normal((2, 4)), rng.standard_normal((5, 4))
-    trace = run_layer(layer, x, start[0], start[1])
-    found = run_back(layer, trace, weight)
-
-    def loss() -> float:
-        return float((run_layer(layer, x, start[0], start[1]).output * weight).sum())
-
-    for array, gradient in [(x, found.x), *((part, found.weights[name]) for name, part in layer.parts().items())]:
-        flat = array.reshape(-1)
-        for place in range(0, flat.size, 5):
-            value = flat[place]
-            flat[place] = value + 1e-6
-            above = loss()
-            flat[place] = value - 1e-6
-            below = loss()
-            flat[place] = value
-            assert gradient.reshape(-1)[place] == pytest.approx((above - below) / 2e-6, rel=1e-6, abs=1e-8)
-
-
 def test_an_lstm_shows_its_gates_and_its_cell(tmp_path: Path) -> None:
     found = neural_run(tmp_path, "lstm", n_layers=2).explain(TEXT)
     i, f, g, _ = numbers(found, "gates 2")
@@ -171,10 +143,18 @@ def test_which_rows_move_depends_on_tied_weights(tmp_path: Path) -> None:
     assert "the gradient of every other row is exactly 0" in said[1]
 
 
-def test_a_step_that_is_too_long_is_called_so(tmp_path: Path) -> None:
-    run = neural_run(tmp_path, "rnn", tie_embeddings=False)
-    sentences = [run.explain(TEXT, train_step=True, learning_rate=rate).steps[-1].sentence for rate in (0.01, 1e5)]
-    assert sentences[0].endswith("That is what learning is.") or "too long" in sentences[1]
+@pytest.mark.parametrize(
+    ("family", "is_tied", "rate"),
+    [("rnn", False, 100.0), ("rnn", True, 30.0), ("nnlm", False, 3.0), ("nnlm", True, 30.0)],
+)
+def test_a_step_that_is_too_long_is_called_so(tmp_path: Path, family: str, is_tied: bool, rate: float) -> None:
+    run = neural_run(tmp_path, family, tie_embeddings=is_tied)
+    text = TEXT if (family, is_tied) == ("rnn", True) else "나는 학교에 갔다"
+    short, long = (run.explain(text, train_step=True, learning_rate=r) for r in (0.01, rate))
+    assert short.steps[-1].sentence.endswith("That is what learning is.")
+    assert np.diff(numbers(short, "after", "P, P′")) > 0
+    assert "The step was too long" in long.steps[-1].sentence
+    assert np.diff(numbers(long, "after", "P, P′")) < 0
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -186,19 +166,3 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         RunError, match=r"2 of the .* numbers of layers.0.from_hidden.weight are NaN.*copy the run again"
     ):
         malmoi.load(run.folder).explain(TEXT)
-
-
-@pytest.mark.parametrize("family", sorted(GATES))
-def test_a_layer_agrees_with_that_of_scratch(family: str) -> None:
-    rng = np.random.default_rng(5)
-    gates = GATES[family] * 4
-    Wx, Wh, b, c = (rng.standard_normal(shape) for shape in ((3, gates), (4, gates), (gates,), (gates,)))
-    ours = Layer(family, Wx, Wh, b, c if family == "gru" else None)
-    theirs = {"rnn": TimeRNN, "lstm": TimeLSTM}[family](Wx, Wh, b) if family != "gru" else TimeGRU(Wx, Wh, b, c)
-    x, d_output = rng.standard_normal((1, 6, 3)), rng.standard_normal((1, 6, 4))
-    trace = run_layer(ours, x[0], np.zeros(4), np.zeros(4))
-    np.testing.assert_allclose(theirs.forward(x)[0], trace.output, rtol=1e-12, atol=1e-12)
-    found = run_back(ours, trace, d_output[0])
-    np.testing.assert_allclose(theirs.backward(d_output)[0], found.x, rtol=1e-10, atol=1e-12)
-    for gradient, name in zip(theirs.grads, ours.parts(), strict=True):
-        np.testing.assert_allclose(gradient, found.weights[name], rtol=1e-10, atol=1e-12)

@@ -9,9 +9,9 @@ from tiny import ngram_run
 
 import malmoi
 from malmoi.explain.explanation import Explanation, Step
-from malmoi.explain.rungs.ngram import context_ids, distribution, path
 from malmoi.interop.exchange import export_run, import_run
 from malmoi.models.ngram import NGramModel
+from malmoi.models.ngram.tracing import context_ids, distribution, path
 
 
 def step(explanation: Explanation, name: str) -> Step:

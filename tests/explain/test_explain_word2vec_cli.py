@@ -19,11 +19,12 @@ from malmoi.explain.explanation import Explanation
 from malmoi.explain.page import page_html
 from malmoi.explain.word2vec.explaining import explain_update
 from malmoi.explain.word2vec.reading import Pieces
-from malmoi.explain.word2vec.update import backward, forward, gather, moved
-from malmoi.explain.word2vec.window import Network, Word, answers_of_all
+from malmoi.explain.word2vec.window import Network, Word
+from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.word2vec import kernels, subword_kernels
 from malmoi.models.word2vec.subwords import Subwords, SubwordSettings
 from malmoi.runs.folder import RunConfig, write_config
+from malmoi.scratch.word2vec_update import Ways, answers_of_all, gather
 from malmoi.text.tokenizers import train_tokenizer
 from malmoi.vectors.storage import write_files
 
@@ -122,7 +123,7 @@ def test_a_whole_loop_of_training_makes_this_update(method: str, has_pieces: boo
     inputs, outputs = (rng.standard_normal((n, 8)).astype(np.float32) for n in (10, 3))
     read, right = (middle, neighbour) if has_pieces and method == "skip-gram" else (neighbour, middle)
     rows = gather(inputs, outputs, [pieces[read]], np.array([right, wrong]), np.array([1.0, 0.0]))
-    after = moved(rows, backward(rows, forward(rows)), 0.1)
+    after = rows.trace(0.1).moved
     only = np.array([0, 0, 1 << 32], np.uint64), np.array([wrong] * 3, np.int32)
     text: Any = (np.array([middle, neighbour], np.int32), 2, 1, 1, *only, 0.1, -0.1, np.uint64(1))
     own: Any = (subwords.starts, subwords.rows) if has_pieces else ()
@@ -166,7 +167,7 @@ def test_one_update_on_paper() -> None:
 def test_ways_through_the_tree_share_out_all_probability() -> None:
     net = network(objective="hierarchical", method="cbow")
     hidden = np.random.default_rng(0).standard_normal((2, 5))
-    assert answers_of_all(net, hidden).sum() == pytest.approx(1)
+    assert answers_of_all(net.outputs, hidden, "hierarchical", Ways(*net.tree)).sum() == pytest.approx(1)
     found = explained(net)
     assert found.is_distribution
     assert found.probability == pytest.approx(math.exp(-numbers(found, "L, L′")[0]))

@@ -25,13 +25,13 @@ CATALOGUES: dict[str, Catalogue] = {  # by the beginning of a file's path; the f
     "cli/explain.py": "explanation",
     "cli/thesaurus.py": "thesaurus",
     "cli/vectors/evaluate.py": "vector_comparison",
-    "comparison/vector_": "vector_comparison",
+    "comparison/vectors/": "vector_comparison",
     "comparison/": "comparison",
     "explain/page.py": "explanation_page",
     "explain/figures.py": "explanation_page",
     "explain/": "explanation",
     "thesaurus/": "thesaurus",
-    "vector_map/": "vector_map",
+    "vectors/map/": "vector_map",
 }
 BINDING = (ast.FunctionDef, ast.For, ast.GeneratorExp, ast.ListComp, ast.DictComp, ast.SetComp)
 UNITS = ("token", "word", "morpheme", "question")
@@ -88,14 +88,14 @@ COMPOSED: dict[tuple[str, str], tuple[str, ...]] = {  # file, first argument -> 
     ("comparison/report.py", "f'fact_budget_{found.verb}'"): ("compare", "ladder"),
     ("comparison/report.py", "f'axis_{name}'"): ("frequency", "position"),
     ("comparison/report.py", "key"): TABLE,
-    ("comparison/vector_language.py", "f\"verdict_{verdict.replace(' ', '_')}\""): get_args(Verdict),
-    ("comparison/vector_language.py", "f\"count_{verdict.replace(' ', '_')}\""): get_args(Verdict),
-    ("comparison/vector_language.py", "f'setting_{name}'"): (*FIRST, *Word2VecConfig.model_fields),
-    ("comparison/vector_report.py", "f'section_{name}'"): (
+    ("comparison/vectors/language.py", "f\"verdict_{verdict.replace(' ', '_')}\""): get_args(Verdict),
+    ("comparison/vectors/language.py", "f\"count_{verdict.replace(' ', '_')}\""): get_args(Verdict),
+    ("comparison/vectors/language.py", "f'setting_{name}'"): (*FIRST, *Word2VecConfig.model_fields),
+    ("comparison/vectors/report.py", "f'section_{name}'"): (
         *("similarity", "analogies", "table", "categories", "missing", "settings", "method"),
     ),
-    ("comparison/vector_report.py", "f'n_{one.kind}'"): ("similarity", "analogies"),
-    ("comparison/vector_report.py", "label"): (),  # a wrapper: its callers spell their keys out
+    ("comparison/vectors/report.py", "f'n_{one.kind}'"): ("similarity", "analogies"),
+    ("comparison/vectors/report.py", "label"): (),  # a wrapper: its callers spell their keys out
     ("explain/figures.py", "f'axis_{name}'"): AXES,
     ("explain/page.py", "f'unit_{kind}'"): UNITS,
     ("explain/page.py", "f'part_{part}'"): ("forward", "backward", "mixture"),
@@ -111,9 +111,9 @@ COMPOSED: dict[tuple[str, str], tuple[str, ...]] = {  # file, first argument -> 
     ("thesaurus/page.py", "measure"): MEASURES,
     ("thesaurus/page.py", "column"): (*MEASURES, "cosine"),
     ("thesaurus/page.py", "f'lin_{pair.source}'"): ("wordnet", "text"),
-    ("vector_map/page.py", "label"): ("search_label", "analogy_a", "analogy_b", "analogy_c"),
-    ("vector_map/page.py", "f'method_{method}'"): ("pca", "tsne", "umap"),
-    ("vector_map/page.py", "f'honest_{method}'"): ("pca", "tsne", "umap"),
+    ("vectors/map/page.py", "label"): ("search_label", "analogy_a", "analogy_b", "analogy_c"),
+    ("vectors/map/page.py", "f'method_{method}'"): ("pca", "tsne", "umap"),
+    ("vectors/map/page.py", "f'honest_{method}'"): ("pca", "tsne", "umap"),
 }
 assert set(FAIR) <= set(FIRST)
 

@@ -166,7 +166,7 @@ def test_networks_that_no_run_stores_are_refused() -> None:
         def _named(self) -> dict[str, Any]:
             return {}
 
-    with pytest.raises(ConfigError, match=r"A NoRung belongs to no rung. Known are: rnn, lstm, gru, nnlm"):
+    with pytest.raises(ConfigError, match=r"A NoRung belongs to no rung. Known are: nnlm, rnn, lstm, gru"):
         config_of(NoRung(parts[0], [], parts[2]))
 
 
@@ -183,7 +183,7 @@ class UnknownConfig(LayeredConfig):
 
 def test_what_cannot_be_served_is_refused() -> None:
     config, _, arrays = weights("gru", {})
-    with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy. Known are: rnn, lstm, gru, nnlm"):
+    with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy. Known are: nnlm, rnn, lstm, gru"):
         NumPyLanguageModel(UnknownConfig(vocab_size=V), arrays, 3)
     with pytest.raises(ConfigError, match=r"A UnknownConfig has no twin in NumPy"):
         network_of(UnknownConfig(vocab_size=V), arrays, 3)

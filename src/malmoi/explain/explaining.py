@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from malmoi.errors import ConfigError, DataError, RunError
+from malmoi.explain.conversions import probability
 from malmoi.explain.explanation import Explanation
 from malmoi.explain.opening import subject_of_model
 from malmoi.explain.question import Question, Subject
@@ -118,11 +119,11 @@ def explain_subject(
         language=language,
         place=place,
         target=subject.tokens[target],
-        probability=float(np.exp(answer.log_probs[target])),
+        probability=probability(answer.log_probs[target]),
         steps=tuple(answer.steps),
         surprisals=units,
         agreement=agreement,
-        likeliest=[(subject.tokens[i], float(np.exp(answer.log_probs[i]))) for i in best],
+        likeliest=[(subject.tokens[i], probability(answer.log_probs[i])) for i in best],
         notes=notes,
     )
 

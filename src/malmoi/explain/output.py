@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.arrays import write_arrays
+from malmoi.explain.conversions import bits, nats_of
 from malmoi.explain.explanation import Explanation, Numbers, Step, Unit
 from malmoi.files import write_bytes
 
@@ -21,7 +21,7 @@ FIRST_OF_FORMULA = "=+-@\t\r"
 
 def to_dict(explanation: Explanation) -> dict[str, Any]:
     """Everything, for JSON; arrays of more than MOST_NUMBERS numbers are abbreviated, and say so."""
-    nats = -math.log(explanation.probability) if explanation.probability > 0 else math.inf
+    nats = nats_of(explanation.probability)
     return {
         "text": explanation.text,
         "family": explanation.family,
@@ -31,7 +31,7 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
         "target": explanation.target,
         "probability": explanation.probability,
         "nats": nats,
-        "bits": nats / math.log(2),
+        "bits": bits(nats),
         "is_distribution": explanation.is_distribution,
         "likeliest": [{"token": token, "probability": probability} for token, probability in explanation.likeliest],
         "agreement": dict(explanation.agreement),
@@ -42,8 +42,8 @@ def to_dict(explanation: Explanation) -> dict[str, Any]:
 
 
 def unit_dict(unit: Unit) -> dict[str, Any]:
-    bits = unit.nats / math.log(2)
-    return {"text": unit.text, "name": unit.name, "begin": unit.begin, "end": unit.end, "nats": unit.nats, "bits": bits}
+    cost = {"nats": unit.nats, "bits": bits(unit.nats)}
+    return {"text": unit.text, "name": unit.name, "begin": unit.begin, "end": unit.end, **cost}
 
 
 def step_dict(step: Step) -> dict[str, Any]:
@@ -124,9 +124,7 @@ def write_csv(surprisals: Mapping[str, list[Unit]] | Any, path: Path) -> None:
     for kind, units in surprisals.items():
         for number, unit in enumerate(units, start=1):
             texts = [_inert(unit.text), _inert(unit.name)]
-            writer.writerow(
-                [kind, number, unit.begin, unit.end, *texts, f"{unit.nats:.6f}", f"{unit.nats / math.log(2):.6f}"]
-            )
+            writer.writerow([kind, number, unit.begin, unit.end, *texts, f"{unit.nats:.6f}", f"{bits(unit.nats):.6f}"])
     write_bytes(path, b"\xef\xbb\xbf" + file.getvalue().encode())  # the mark tells spreadsheets that it is UTF-8
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 
 from malmoi._version import __version__
+from malmoi.explain.conversions import bits, nats_of
 from malmoi.explain.explanation import Explanation, Step, Unit
 from malmoi.explain.figures import Figures, number, plain, room_for, short
 from malmoi.files import write_bytes
@@ -127,7 +128,7 @@ class _Page:
             first = max(0, shown[0].begin - BESIDE)
             before = self._between(first, shown[0].begin)
             marks = before + marks + self._between(end, end + BESIDE)
-        total = sum(unit.nats for unit in units) / math.log(2)
+        total = bits(sum(unit.nats for unit in units))
         told = tell("unit_sum", n_units=len(units), bits=number(total))
         if len(shown) < len(units):
             told += f"; {tell('units_left_out', n_shown=len(shown))}"
@@ -161,23 +162,23 @@ class _Page:
         return next(holding, None)
 
     def _mark(self, unit: Unit, *, is_explained: bool, numbered: bool) -> str:
-        bits = unit.nats / math.log(2)
-        strength = min(1.0, max(bits, 0.0) / DARKEST) if not math.isnan(bits) else 1.0
+        cost = bits(unit.nats)
+        strength = min(1.0, max(cost, 0.0) / DARKEST) if not math.isnan(cost) else 1.0
         here = ' class="here" aria-current="true"' if is_explained else ""
-        cost = self.tell("bits", bits=number(round(bits, 2) if math.isfinite(bits) else bits))
-        below = f"<small>{_one_decimal(bits)}</small>" if numbered else ""
+        told = self.tell("bits", bits=number(round(cost, 2) if math.isfinite(cost) else cost))
+        below = f"<small>{_one_decimal(cost)}</small>" if numbered else ""
         line = "<br>" if unit.text.endswith("\n") else ""
         inner = unit.text.lstrip(" ") or unit.text
         space = unit.text[: len(unit.text) - len(inner)]
         name = f"<span>{escape(short(inner or unit.name, 60)) or '⏎'}</span>"
-        title = f"{unit.name}: {cost}" if unit.name else cost
+        title = f"{unit.name}: {told}" if unit.name else told
         return f'{space}<mark{here} style="--s:{strength:.2f}" title="{escape(title)}">{name}{below}</mark>{line}'
 
     # The token
 
     def token(self) -> str:
         found, tell = self.found, self.tell
-        nats = -math.log(found.probability) if found.probability > 0 else math.inf
+        nats = nats_of(found.probability)
         rank = next((i for i, (name, _) in enumerate(found.likeliest, start=1) if name == found.target), None)
         told = tell("rank", rank=rank) if rank else tell("rank_below", n=len(found.likeliest))
         facts = [(tell("fact_rank"), told)] if found.likeliest else []
@@ -189,7 +190,7 @@ class _Page:
         costs: tuple[tuple[str, str], ...] = (
             ("P", number(found.probability)),
             ("−ln P", tell("nats", nats=number(nats))),
-            ("−log_2 P", tell("bits", bits=number(nats / math.log(2)))),
+            ("−log_2 P", tell("bits", bits=number(bits(nats)))),
         )
         if not found.is_distribution:
             costs = (("σ(s)", number(found.probability)),)
@@ -302,5 +303,5 @@ def _section(name: str, title: str, body: str) -> str:
     return f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{body}\n</section>\n'
 
 
-def _one_decimal(bits: float) -> str:
-    return f"{abs(bits):.1f}" if math.isfinite(bits) else number(bits)
+def _one_decimal(value: float) -> str:
+    return f"{abs(value):.1f}" if math.isfinite(value) else number(value)

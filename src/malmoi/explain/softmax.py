@@ -3,65 +3,29 @@
 Shapes: V vocabulary, W width of the vector that the softmax reads.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.typing import NDArray
 
+from malmoi.explain.conversions import bits, choices, length, probabilities, probability
 from malmoi.explain.explanation import Numbers, Step
 from malmoi.explain.question import Question
 from malmoi.pages.language import Teller
+from malmoi.scratch.traces import Lengths, PredictionTrace
 
-BLOCK = 1 << 22  # weights turned into float64 at a time
 SHOWN = 3  # tokens or units that a sentence names
 
 Vector = Float64[np.ndarray, "_"]
 
 
-def scores(weight: NDArray[Any], bias: NDArray[Any], hidden: Vector) -> Float64[np.ndarray, " vocab"]:
-    """hidden W + b in float64, W as stored: one row for each token."""
-    found = np.asarray(bias, np.float64).copy()
-    rows = max(1, BLOCK // max(1, weight.shape[1]))
-    for begin in range(0, len(weight), rows):
-        found[begin : begin + rows] += np.asarray(weight[begin : begin + rows], np.float64) @ hidden
-    return found
-
-
-def transposed_product(error: Float64[np.ndarray, " vocab"], weight: NDArray[Any]) -> Vector:
-    """(P - y) W: the gradient of what the softmax read."""
-    rows = max(1, BLOCK // max(1, weight.shape[1]))
-    found = np.zeros(weight.shape[1])
-    for begin in range(0, len(weight), rows):
-        found += error[begin : begin + rows] @ np.asarray(weight[begin : begin + rows], np.float64)
-    return found
-
-
-def long(array: NDArray[Any]) -> float:
-    """The length of an array, as one vector."""
-    return math.sqrt(float(np.einsum("i,i->", array.ravel(), array.ravel(), dtype=np.float64)))
-
-
-def log_softmax(logits: Float64[np.ndarray, " vocab"]) -> Float64[np.ndarray, " vocab"]:
-    shifted = logits - logits.max()
-    return np.asarray(shifted - math.log(np.exp(shifted).sum()))
-
-
 def prediction_steps(
-    question: Question,
-    tell: Teller,
-    hidden: Vector,
-    logits: Float64[np.ndarray, " vocab"],
-    log_probs: Float64[np.ndarray, " vocab"],
-    symbol: str,
-    is_tied: bool,
+    question: Question, tell: Teller, found: PredictionTrace, symbol: str, *, is_tied: bool
 ) -> list[Step]:
     """Logits, softmax and -ln P, from the vector named `symbol`."""
-    tokens, target = question.subject.tokens, question.target_id
+    tokens, target, logits = question.subject.tokens, question.target_id, found.logits
     rank = int((logits > logits[target]).sum()) + 1
-    vocab, width = len(logits), len(hidden)
+    vocab, width = len(logits), len(found.top)
     matrix = "Eᵀ" if is_tied else "U"
     return [
         Step(
@@ -80,8 +44,8 @@ def prediction_steps(
             ),
             (Numbers("s", logits, ("token",), {0: tokens}),),
         ),
-        probability_step(tell, np.exp(log_probs), tokens),
-        surprisal_step(tell, tokens[target], float(log_probs[target])),
+        probability_step(tell, found.probs, tokens),
+        surprisal_step(tell, tokens[target], float(found.log_probs[target])),
     ]
 
 
@@ -92,14 +56,14 @@ def probability_step(tell: Teller, probs: Float64[np.ndarray, " vocab"], tokens:
         tell("softmax"),
         "P(w) = exp(s_w) / Σ_v exp(s_v)",
         f"({len(probs)},) → ({len(probs)},)",
-        tell("say_softmax", likeliest=listed(probs, tokens), perplexity=f"{_perplexity(probs):,.1f}"),
+        tell("say_softmax", likeliest=listed(probs, tokens), perplexity=f"{choices(probs):,.1f}"),
         (Numbers("P", probs, ("token",), {0: tokens}, "probability"),),
     )
 
 
 def surprisal_step(tell: Teller, token: str, log_prob: float) -> Step:
     """What the token cost."""
-    prob, nats = math.exp(log_prob), -log_prob
+    prob, nats = probability(log_prob), -log_prob
     return Step(
         "surprisal",
         tell("surprisal"),
@@ -110,13 +74,13 @@ def surprisal_step(tell: Teller, token: str, log_prob: float) -> Step:
             token=token,
             probability=f"{prob:.6g}",
             nats=f"{nats:.4f}",
-            bits=f"{nats / math.log(2):.4f}",
+            bits=f"{bits(nats):.4f}",
             odds=one_in(prob),
         ),
         (
             Numbers("P(w)", np.array(prob), kind="probability"),
             Numbers("−ln P", np.array(nats), kind="plain"),
-            Numbers("−log₂ P", np.array(nats / math.log(2)), kind="plain"),
+            Numbers("−log₂ P", np.array(bits(nats)), kind="plain"),
         ),
     )
 
@@ -145,7 +109,7 @@ def hidden_step(tell: Teller, symbol: str, shape: tuple[int, ...], d_hidden: Vec
         tell("to_hidden"),
         f"∂L/∂{symbol} = (P − y) {'E' if is_tied else 'Uᵀ'}",
         f"(1, {vocab}) ({vocab}, {width}) → (1, {width})",
-        tell("say_to_hidden", length=f"{np.linalg.norm(d_hidden):.4g}", strongest=units(d_hidden)),
+        tell("say_to_hidden", length=f"{length(d_hidden):.4g}", strongest=units(d_hidden)),
         (Numbers(f"∂L/∂{symbol}", d_hidden, ("unit",)),),
         part="backward",
     )
@@ -154,23 +118,23 @@ def hidden_step(tell: Teller, symbol: str, shape: tuple[int, ...], d_hidden: Vec
 def update_steps(
     question: Question,
     tell: Teller,
-    norms: Sequence[tuple[str, float, float]],
+    moving: Sequence[tuple[str, Lengths]],
     log_probs: Float64[np.ndarray, " vocab"],
     moved: Float64[np.ndarray, " vocab"],
 ) -> list[Step]:
     """W <- W - eta * gradient, and the probability before and after.
 
     Args:
-        norms: Of each weight: its name, how long it is, how long its gradient is.
+        moving: Each weight by its symbol.
         log_probs: Before the step.
         moved: After it, really computed.
     """
     assert question.learning_rate is not None
     rate, target = question.learning_rate, question.target_id
     token = question.subject.tokens[target]
-    before, after = math.exp(log_probs[target]), math.exp(moved[target])
-    names = [name for name, _, _ in norms]
-    strongest = max(norms, key=lambda row: row[2])
+    before, after = probability(log_probs[target]), probability(moved[target])
+    names = [name for name, _ in moving]
+    strongest, longest = max(moving, key=lambda row: row[1].gradient)
     verdict = "say_after_better" if moved[target] > log_probs[target] else "say_after_worse"
     return [
         Step(
@@ -181,13 +145,13 @@ def update_steps(
             tell(
                 "say_update",
                 rate=f"{rate:g}",
-                weight=strongest[0],
-                gradient=f"{strongest[2]:.4g}",
-                length=f"{strongest[1]:.4g}",
+                weight=strongest,
+                gradient=f"{longest.gradient:.4g}",
+                length=f"{longest.weight:.4g}",
             ),
             (
-                Numbers("‖W‖", np.array([row[1] for row in norms]), ("weight",), {0: names}, "plain"),
-                Numbers("‖∂L/∂W‖", np.array([row[2] for row in norms]), ("weight",), {0: names}, "plain"),
+                Numbers("‖W‖", np.array([one.weight for _, one in moving]), ("weight",), {0: names}, "plain"),
+                Numbers("‖∂L/∂W‖", np.array([one.gradient for _, one in moving]), ("weight",), {0: names}, "plain"),
                 Numbers("η", np.array(float(rate)), kind="plain"),
             ),
             part="backward",
@@ -213,7 +177,9 @@ def update_steps(
                     {0: [tell("before"), tell("after_it")]},
                     "probability",
                 ),
-                Numbers("P′ − P", np.exp(moved) - np.exp(log_probs), ("token",), {0: question.subject.tokens}),
+                Numbers(
+                    "P′ − P", probabilities(moved) - probabilities(log_probs), ("token",), {0: question.subject.tokens}
+                ),
             ),
             part="backward",
         ),
@@ -234,9 +200,3 @@ def units(values: Vector, k: int = SHOWN) -> str:
 def one_in(prob: float) -> str:
     """How rare that is, as people say it: 1 : 12."""
     return f"1 : {1 / prob:,.0f}" if prob > 1e-300 else "1 : ∞"
-
-
-def _perplexity(probs: Float64[np.ndarray, " vocab"]) -> float:
-    """Among how many equally likely tokens the choice would be as open."""
-    some = probs[probs > 0]
-    return math.exp(-float((some * np.log(some)).sum()))

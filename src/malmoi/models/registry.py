@@ -170,7 +170,7 @@ RUNGS = {
             network="malmoi.models.rnn:RNNLanguageModel",
             numpy="malmoi.engines.networks.rnn:RNNNetwork",
             scratch="malmoi.scratch.recurrent:TimeRNN",
-            explains="malmoi.explain.rungs.recurrent:explain_next",
+            explains="malmoi.explain.rungs.rnn:explain_next",
         ),
         _network(
             "lstm",
@@ -179,7 +179,7 @@ RUNGS = {
             network="malmoi.models.lstm:LSTMLanguageModel",
             numpy="malmoi.engines.networks.lstm:LSTMNetwork",
             scratch="malmoi.scratch.recurrent:TimeLSTM",
-            explains="malmoi.explain.rungs.recurrent:explain_next",
+            explains="malmoi.explain.rungs.lstm:explain_next",
         ),
         _network(
             "gru",
@@ -188,7 +188,7 @@ RUNGS = {
             network="malmoi.models.gru:GRULanguageModel",
             numpy="malmoi.engines.networks.gru:GRUNetwork",
             scratch="malmoi.scratch.recurrent:TimeGRU",
-            explains="malmoi.explain.rungs.recurrent:explain_next",
+            explains="malmoi.explain.rungs.gru:explain_next",
         ),
     )
 }

@@ -7,7 +7,9 @@ made of layers and has the same four. Nothing here imports PyTorch.
     graph                                         the nodes of a computation graph
     layers, sampling, time, recurrent             layers; gates and compiled hold the arithmetic of gates
     attention, transformer                        layers of the later rungs
-    classifier, word2vec, nnlm, rnnlm, seq2seq    networks; windows and seq2seq_tasks make examples for them
+    classifier, word2vec, seq2seq                 networks; windows and seq2seq_tasks make examples for them
+    language_network, nnlm, rnnlm                 networks that read a text, and can be traced
+    traces, word2vec_update                       every number of a prediction and of a training step: what explain/ shows
     trainer, trainer_rnnlm, curve                 training
     writing, serving                              text from a network, and a stored run without PyTorch
     conversion                                    weights from a run to a network and back

@@ -8,20 +8,21 @@ from numpy.typing import DTypeLike
 
 from malmoi.arrays import in_one_precision
 from malmoi.errors import ConfigError
-from malmoi.models.options.base import NeuralConfig
+from malmoi.models.options.base import LayeredConfig, NeuralConfig
 from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.models.options.recurrent import RecurrentConfig
 from malmoi.models.registry import RUNGS, resolve, rung_of
 from malmoi.scratch.checks import Array
+from malmoi.scratch.language_network import LanguageNetwork, TracedNetwork
 from malmoi.scratch.nnlm import NNLM
 from malmoi.scratch.recurrent import TimeRecurrent
-from malmoi.scratch.rnnlm import LanguageNetwork, RecurrentNetwork
+from malmoi.scratch.rnnlm import RecurrentNetwork
 from malmoi.scratch.time import TimeAffine, TimeEmbedding
 
 
 def network_of(
     config: NeuralConfig, arrays: Mapping[str, Array], start_id: int, rng: np.random.Generator | None = None
-) -> LanguageNetwork:
+) -> TracedNetwork:
     """The weights of a run as a network that can be trained on and taken apart; its `arrays()` gives the same bits back.
 
     Args:
@@ -37,7 +38,7 @@ def network_of(
     rng = np.random.default_rng(0) if rng is None else rng
     arrays = in_one_precision(arrays)
     dtype = next(iter(arrays.values())).dtype
-    network: LanguageNetwork
+    network: TracedNetwork
     rung = rung_of(config)
     if rung is None or rung.scratch is None:
         raise ConfigError(f"A {type(config).__name__} has no twin in NumPy. Known are: {_known()}.")
@@ -50,6 +51,22 @@ def network_of(
         assert isinstance(config, RecurrentConfig)
         network = _recurrent_network(config, resolve(rung.scratch), rng, dtype)
     network.load_arrays(arrays)
+    return network
+
+
+def traced_network_of(config: LayeredConfig, arrays: Mapping[str, Array], start_id: int) -> TracedNetwork:
+    """The weights of a run as a network to `trace`, in float64: what is computed has that precision, and what is as large as
+    the vocabulary is not copied.
+
+    Raises:
+        ConfigError, RunError: As `network_of`.
+    """
+    ends = {"embedding.weight", "output.weight", "output.bias"}
+    double = {name: np.asarray(array[:1] if name in ends else array, np.float64) for name, array in arrays.items()}
+    network = network_of(config.model_copy(update={"vocab_size": 1}), double, start_id)  # all but the ends
+    table = arrays["embedding.weight"]
+    output = table if config.tie_embeddings else arrays["output.weight"]
+    network.take_ends(TimeEmbedding(table), TimeAffine(output, arrays["output.bias"], transposed=True))
     return network
 
 

@@ -1,8 +1,13 @@
 """Functions that several layers share. None of them overflows, whatever finite numbers go in."""
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from malmoi.scratch.checks import Array, Ids, check_ids, check_shape
+
+BLOCK = 1 << 22  # numbers of a table that are turned into another precision at a time
 
 
 def sigmoid(x: Array) -> Array:
@@ -28,6 +33,35 @@ def log_softmax(x: Array) -> Array:
     shifted = x - x.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted  # type: ignore[no-any-return]
+
+
+def scores_in_blocks(W: Array, h: Array) -> Array:
+    """W h, (V, D) and (D,) -> (V,), in the precision of h: where W is stored in a lower one, some of its rows at a time are
+    turned into it, so that a large table is never copied whole.
+    """
+    found = np.empty(len(W), h.dtype)
+    for rows in _blocks(W):
+        found[rows] = W[rows].astype(h.dtype, copy=False) @ h
+    return found
+
+
+def back_in_blocks(d: Array, W: Array) -> Array:
+    """d W, (V,) and (V, D) -> (D,), the way back of `scores_in_blocks`."""
+    found = np.zeros(W.shape[1], d.dtype)
+    for rows in _blocks(W):
+        found += d[rows] @ W[rows].astype(d.dtype, copy=False)
+    return found
+
+
+def _blocks(W: Array) -> Iterator[slice]:
+    n_rows = max(1, BLOCK // max(1, W.shape[1]))
+    return (slice(begin, begin + n_rows) for begin in range(0, len(W), n_rows))
+
+
+def length(array: Array) -> float:
+    """Of an array, as one vector; its squares are added up in float64."""
+    flat = array.ravel()
+    return math.sqrt(float(np.einsum("i,i->", flat, flat, dtype=np.float64)))
 
 
 def cross_entropy(log_probs: Array, ids: Ids) -> float:

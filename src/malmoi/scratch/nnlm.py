@@ -13,18 +13,23 @@ Source: Bengio, Ducharme, Vincent & Jauvin 2003 (JMLR 3), in the form of `malmoi
 Symbols: N batch, T steps, C context_size, D embed_dim, H hidden_size, V vocab_size.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from malmoi.errors import ConfigError
 from malmoi.scratch.checks import Array, Ids, check_shape
+from malmoi.scratch.functions import log_softmax
+from malmoi.scratch.language_network import TracedNetwork
 from malmoi.scratch.layers import random_weights
 from malmoi.scratch.recurrent import Carried, time_major
-from malmoi.scratch.rnnlm import LanguageNetwork, random_embedding, random_output
+from malmoi.scratch.rnnlm import random_embedding, random_output
 from malmoi.scratch.time import TimeAffine
+from malmoi.scratch.traces import PredictionTrace, TanhGradients, TanhTrace, WindowTrace
 
 
-class NNLM(LanguageNetwork):
+class NNLM(TracedNetwork):
     """Embeddings of a fixed window, tanh layers, softmax. What it carries along a text is the window itself, as ids.
 
     Args:
@@ -124,6 +129,59 @@ class NNLM(LanguageNetwork):
             d_hidden = layer.backward(d_hidden * (1 - y * y))
         self.embedding.backward(self._windows_back(d_hidden + d_x))
 
+    def _read_ids(self, ids: Ids) -> Ids:
+        before = np.full(self.context_size, self.start_id) if self._before is None else self._before[0]
+        return np.concatenate([before, ids])[-self.context_size :]
+
+    def _trace(self, ids: Ids, rows: Array, n_last: int, score: Callable[[Array], Array]) -> WindowTrace:
+        hidden = window = rows.reshape(-1)  # (C D,)
+        layers = []
+        for layer in self.layers:
+            W, b = layer.params
+            sums = hidden @ W + b
+            layers.append(TanhTrace(hidden, sums, np.tanh(sums)))
+            hidden = layers[-1].hidden
+        projected = hidden if self.projection is None else hidden @ self.projection.params[0]
+        past = None if self.direct is None else window @ self.direct.params[0]
+        top = projected if past is None else projected + past
+        if self._joins_window:
+            top = np.concatenate([top, window])
+        logits = score(top)
+        return WindowTrace(ids, rows, layers, top, logits, log_softmax(logits), projected, past)
+
+    def _trace_back(self, found: PredictionTrace, d_top: Array) -> tuple[Array, list[TanhGradients]]:
+        assert isinstance(found, WindowTrace)
+        window, d_hidden = found.rows.reshape(-1), d_top
+        d_window = np.zeros_like(window)
+        if self._joins_window:
+            d_hidden, d_window = np.split(d_top, [len(found.projected)])
+        if self.direct is not None:
+            self.direct.grads[0][...] = np.outer(window, d_top)
+            d_window = self.direct.params[0] @ d_top
+        if self.projection is not None:
+            self.projection.grads[0][...] = np.outer(found.layers[-1].hidden, d_hidden)
+            d_hidden = self.projection.params[0] @ d_hidden
+        gradients: list[TanhGradients] = []
+        for layer, told in zip(reversed(self.layers), reversed(found.layers), strict=True):
+            d_sums = d_hidden * (1 - told.hidden * told.hidden)
+            layer.grads[0][...], layer.grads[1][...] = np.outer(told.x, d_sums), d_sums
+            gradients.insert(0, TanhGradients(d_hidden, d_sums))
+            d_hidden = layer.params[0] @ d_sums
+        return (d_hidden + d_window).reshape(found.rows.shape), gradients
+
+    def _hidden_named(self) -> list[tuple[str, Array, Array]]:
+        named = {f"layers.{depth}": layer for depth, layer in enumerate(self.layers)}
+        named |= {
+            name: layer
+            for name, layer in (("projection", self.projection), ("direct", self.direct))
+            if layer is not None
+        }
+        return [
+            (f"{name}.{kind}", weight, gradient)
+            for name, layer in named.items()
+            for kind, weight, gradient in zip(("weight", "bias"), layer.params, layer.grads, strict=False)
+        ]
+
     def _windows(self, vectors: Array) -> Array:
         """Every run of C vectors as one row: (N, T + C - 1, D) -> (N, T, C D)."""
         rows = time_major(vectors, vectors.dtype)
@@ -144,9 +202,4 @@ class NNLM(LanguageNetwork):
         named = {"embedding.weight": self.embedding.params[0], "output.bias": self.output.params[1]}
         if not self.output.transposed:
             named["output.weight"] = self.output.params[0].T
-        for depth, layer in enumerate(self.layers):
-            named |= {f"layers.{depth}.weight": layer.params[0].T, f"layers.{depth}.bias": layer.params[1]}
-        for name, single in (("projection", self.projection), ("direct", self.direct)):
-            if single is not None:
-                named[f"{name}.weight"] = single.params[0].T
-        return named
+        return named | {name: weight.T for name, weight, _ in self._hidden_named()}  # a bias is its own transpose

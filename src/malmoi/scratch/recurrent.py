@@ -32,6 +32,7 @@ from malmoi.scratch.checks import Array, check_shape
 from malmoi.scratch.gates import arithmetic
 from malmoi.scratch.layers import Layer, check_weight
 from malmoi.scratch.products import RepeatedProduct
+from malmoi.scratch.traces import RecurrentGradients, RecurrentTrace
 
 Carried = tuple[NDArray[Any] | None, ...]  # what a window begins with, a row for each sequence; None: nothing was read
 
@@ -190,6 +191,7 @@ class TimeRecurrent(Layer, ABC):
         dh: dL/d(the state that the window began with), (N, H), after `backward`: what an encoder's last state receives.
         stateful: Whether a window goes on where the last one ended. If not, it begins with zeros, or once with what
             `set_state` gave.
+        keeps_gradients: Whether `backward` keeps dL/dh of every step for `trace_back`.
     """
 
     n_gates: ClassVar[int]
@@ -199,12 +201,13 @@ class TimeRecurrent(Layer, ABC):
     def __init__(self, Wx: Array, Wh: Array, biases: dict[str, Array], stateful: bool) -> None:
         _check_weights(Wx, Wh, biases, self.n_gates)
         super().__init__(Wx, Wh, *biases.values())
-        self.stateful = stateful
+        self.stateful, self.keeps_gradients = stateful, False
         self.h = None
         self._start: Array | None = None  # the state that the next window begins with; None: zeros
         self._loops = arithmetic(Wx.dtype)
         self._size: tuple[int, int] = (0, 0)  # (T, N) that the buffers are made for
         self._d_sums: Array = np.empty((0, 0, 0), Wx.dtype)
+        self._d_states: Array | None = None
 
     @property
     def hidden_size(self) -> int:
@@ -284,7 +287,10 @@ class TimeRecurrent(Layer, ABC):
             self._dxs = np.empty((n_steps, n_rows, len(Wx)), Wx.dtype)
         self._times_Wh_T.lay_out(Wh.T)
         d_hidden = d_outputs[-1].copy()
+        self._d_states = np.empty_like(self._hs[1:]) if self.keeps_gradients else None
         for t in reversed(range(n_steps)):
+            if self._d_states is not None:
+                self._d_states[t] = d_hidden
             carried = self._step_back(t, d_hidden, self._times_Wh_T)
             if t:
                 np.add(d_outputs[t - 1], carried, out=d_hidden)
@@ -296,6 +302,30 @@ class TimeRecurrent(Layer, ABC):
         np.matmul(np.ones(rows, Wx.dtype), d_sums, out=self.grads[2])  # the sum of the rows
         np.matmul(d_sums, Wx.T, out=self._dxs.reshape(rows, -1))
         return self._dxs.swapaxes(0, 1)
+
+    def trace(self, row: int = 0) -> RecurrentTrace:
+        """Every number of the last window for one of its sequences, as copies that last."""
+        (Wx, Wh, b), n_steps = self.params[:3], len(self._hs) - 1
+        x, hidden = self._x.reshape(n_steps, -1, len(Wx))[:, row].copy(), self._hs[:, row].copy()
+        return self._traced(row, x, x @ Wx + b, hidden[:-1] @ Wh, hidden)
+
+    def trace_back(self, row: int = 0) -> RecurrentGradients:
+        """The gradients of the same; after `backward`, and if the layer `keeps_gradients`."""
+        if self._d_states is None:
+            raise ConfigError(
+                "The layer kept no gradients of its states. Expected keeps_gradients=True before backward(): set it, and call "
+                "forward() and backward() again."
+            )
+        parts = (self._dxs[:, row], self._d_states[:, row], self._d_sums[:, row])
+        return RecurrentGradients(*(part.copy() for part in parts))
+
+    @abstractmethod
+    def _traced(self, row: int, x: Array, from_input: Array, from_hidden: Array, hidden: Array) -> RecurrentTrace:
+        """The trace of a sequence, from what all layers have in common."""
+
+    def _in_gates(self, sums: Array) -> Array:
+        """(T, gates H) -> (T, gates, H), as a copy."""
+        return sums.reshape(len(sums), self.n_gates, -1).copy()
 
     @abstractmethod
     def _step(self, t: int) -> None:
@@ -335,6 +365,10 @@ class TimeRNN(TimeRecurrent):
 
     def __init__(self, Wx: Array, Wh: Array, b: Array, stateful: bool = False) -> None:
         super().__init__(Wx, Wh, {"b": b}, stateful)
+
+    def _traced(self, row: int, x: Array, from_input: Array, from_hidden: Array, hidden: Array) -> RecurrentTrace:
+        sums = self._in_gates(from_input + from_hidden)
+        return RecurrentTrace(x, from_input, from_hidden, sums, hidden[1:, None], hidden)
 
     def _step(self, t: int) -> None:
         sums = self._sums[t]
@@ -401,6 +435,27 @@ class TimeLSTM(TimeRecurrent):
         start = self._state_to_begin_with("c", self._start_cell, self._cells.shape[1])
         self._cells[0] = 0 if start is None else start
 
+    def _traced(self, row: int, x: Array, from_input: Array, from_hidden: Array, hidden: Array) -> RecurrentTrace:
+        sums, gates, cell = (
+            self._in_gates(from_input + from_hidden),
+            self._in_gates(self._sums[:, row]),
+            self._cells[:, row].copy(),
+        )
+        i, f, g = (gates[:, place] for place in range(3))
+        before = cell[:-1]
+        return RecurrentTrace(
+            x,
+            from_input,
+            from_hidden,
+            sums,
+            gates,
+            hidden,
+            cell,
+            kept=f * before,
+            dropped=(1 - f) * before,
+            written=i * g,
+        )
+
     def _step(self, t: int) -> None:
         sums = self._sums[t]
         sums += self._times_Wh(self._hs[t])
@@ -429,6 +484,14 @@ class TimeGRU(TimeRecurrent):
 
     def _allocate(self, n_steps: int, n_rows: int) -> None:
         self._hidden_sums, self._d_from_hidden = np.empty_like(self._sums), np.empty_like(self._sums)
+
+    def _traced(self, row: int, x: Array, from_input: Array, from_hidden: Array, hidden: Array) -> RecurrentTrace:
+        gates = self._in_gates(self._sums[:, row])
+        z, n = gates[:, 1], gates[:, 2]
+        from_hidden = from_hidden + self.params[3]
+        return RecurrentTrace(
+            x, from_input, from_hidden, None, gates, hidden, kept=z * hidden[:-1], written=(1 - z) * n
+        )
 
     def _step(self, t: int) -> None:
         hidden_sums = np.add(self._times_Wh(self._hs[t]), self.params[3], out=self._hidden_sums[t])

@@ -14,180 +14,31 @@ Symbols: N batch, T steps, V vocab_size, D embed_dim, H hidden_size.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from malmoi.errors import ConfigError, DataError, RunError
-from malmoi.scratch.checks import Array, Ids, check_finite
-from malmoi.scratch.layers import Layer, collect, random_weights
-from malmoi.scratch.recurrent import Carried, TimeGRU, TimeLSTM, TimeRecurrent, TimeRNN
-from malmoi.scratch.time import TimeAffine, TimeDropout, TimeEmbedding, TimeSoftmaxWithLoss
-from malmoi.scratch.writing import write
+from malmoi.errors import ConfigError, DataError
+from malmoi.scratch.checks import Array, Ids
+from malmoi.scratch.functions import log_softmax
+from malmoi.scratch.language_network import LanguageNetwork as LanguageNetwork
+from malmoi.scratch.language_network import TracedNetwork
+from malmoi.scratch.layers import random_weights
+from malmoi.scratch.recurrent import Carried, TimeLSTM, TimeRecurrent, TimeRNN
+from malmoi.scratch.time import TimeAffine, TimeDropout, TimeEmbedding
+from malmoi.scratch.traces import PredictionTrace, RecurrentGradients
 
+WEIGHTS = (
+    "from_input.weight",
+    "from_hidden.weight",
+    "from_input.bias",
+    "from_hidden.bias",
+)  # of a recurrent layer, in order
 EMBEDDING_SPREAD = 0.1  # of fresh embeddings; at 0.01 the first epoch is spent on making them larger
 
 
-class LanguageNetwork(Layer, ABC):
-    """Interface: a network that reads a text window by window and predicts each next token.
-
-    Attributes:
-        embedding: The table of vectors (V, D).
-        output: The affine map to V scores.
-    """
-
-    embedding: TimeEmbedding
-    output: TimeAffine
-
-    def __init__(self, embedding: TimeEmbedding, hidden: Sequence[Layer], output: TimeAffine) -> None:
-        self.embedding, self.output = embedding, output
-        self._loss = TimeSoftmaxWithLoss(in_place=True)
-        self.params, self.grads = collect([embedding, *hidden, output])
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return len(self.embedding.params[0])
-
-    def forward(self, ids: Ids, targets: Ids, train_flag: bool = True) -> float:
-        """Mean -ln P(target), in nats, over the places of (N, T) whose target is not -1.
-
-        Raises:
-            ConfigError, DataError: If the shapes do not fit, or an id is not in the vocabulary.
-        """
-        return self._loss.forward(self.output.forward(self._hidden(ids, train_flag)), targets)
-
-    def backward(self, dout: float = 1.0) -> None:
-        """Fills `grads`. Valid once after each `forward`."""
-        self._hidden_back(self.output.backward(self._loss.backward(dout)))
-
-    def predict(self, ids: Ids, train_flag: bool = False) -> Array:
-        """Scores (logits) of every next token: ids (N, T); (N, T, V). It goes on from what was read before, as `forward`."""
-        return self.output.forward(self._hidden(ids, train_flag)).copy(order="C")
-
-    @abstractmethod
-    def reset_state(self) -> None:
-        """Forget what was read: the next window begins a text."""
-
-    @abstractmethod
-    def _hidden(self, ids: Ids, train_flag: bool) -> Array:
-        """What the output layer reads at each place, (N, T, width)."""
-
-    @abstractmethod
-    def _hidden_back(self, d_hidden: Array) -> None:
-        """The gradient of that, (N, T, width), through the layers below."""
-
-    @property
-    @abstractmethod
-    def carried(self) -> list[Carried]:
-        """For each layer what the next window begins with."""
-
-    @carried.setter
-    @abstractmethod
-    def carried(self, state: list[Carried]) -> None: ...
-
-    @contextmanager
-    def apart(self) -> Iterator[None]:
-        """Read other text in between: a block that begins with a fresh state, and leaves the present one as it was."""
-        state = self.carried
-        self.reset_state()
-        try:
-            yield
-        finally:
-            self.carried = state
-
-    def generate(
-        self,
-        start_ids: Sequence[int],
-        skip_ids: Sequence[int] = (),
-        sample_size: int = 100,
-        rng: np.random.Generator | None = None,
-        *,
-        temperature: float | int = 1.0,
-        eos_id: int | None = None,
-    ) -> list[int]:
-        """Write: each token is drawn from P(next | all before), read, and so on. What was read before stays as it is.
-
-        Args:
-            start_ids: What stands at the beginning, at least one token.
-            skip_ids: Tokens never to be drawn, as that of unknown words.
-            sample_size: How many tokens to add.
-            rng: Draws them; without it those of seed 0.
-            temperature: Divides the scores; 0 always takes the likeliest token.
-            eos_id: Stop after this token.
-
-        Returns:
-            start_ids, and what was added.
-        """
-        with self.apart():
-            return write(
-                lambda ids, n_new: self.predict(np.array([ids[-n_new:]]))[0, -1],
-                self.vocab_size,
-                start_ids,
-                skip_ids,
-                sample_size,
-                rng,
-                temperature=temperature,
-                eos_id=eos_id,
-            )
-
-    @abstractmethod
-    def _named(self) -> dict[str, Array]:
-        """Views of all weights, under the names and in the shapes (output, input) of a run's `model.safetensors`."""
-
-    def arrays(self) -> dict[str, Array]:
-        """Copies of all weights, under the names and in the shapes of a run's `model.safetensors`."""
-        return {name: view.copy(order="C") for name, view in self._named().items()}
-
-    def load_arrays(self, arrays: dict[str, Array]) -> None:
-        """Take weights over, as `arrays` gives them.
-
-        Raises:
-            RunError: If a name or a shape is another one, or numbers are not finite; then nothing was changed.
-        """
-        own = self._named()
-        for name in sorted(own.keys() | arrays.keys()):
-            got = arrays[name].shape if name in arrays else "none"
-            expected = own[name].shape if name in own else "none"
-            if got != expected:
-                raise RunError(
-                    f"{name}: the stored weights have shape {got}, this network's {expected}. Build the network with the "
-                    "sizes, the number of layers and the tying of the stored one."
-                )
-        for name, array in arrays.items():
-            try:
-                check_finite(name, array)
-            except ConfigError as error:
-                raise RunError(str(error)) from None
-        for name, view in own.items():
-            view[...] = arrays[name]
-
-    def save(self, path: Path | str) -> None:
-        """Write all weights as a safetensors file.
-
-        Raises:
-            RunError, TrainingError: If it cannot be written.
-        """
-        from malmoi.arrays import write_arrays
-
-        write_arrays(Path(path), self.arrays())
-
-    def load(self, path: Path | str) -> None:
-        """Read the weights that `save` wrote, or those of a run of the same rung.
-
-        Raises:
-            RunError: If the file is missing or damaged, or holds another network.
-        """
-        from malmoi.arrays import read_arrays
-
-        self.load_arrays(read_arrays(Path(path)))
-
-
-class RecurrentNetwork(LanguageNetwork):
+class RecurrentNetwork(TracedNetwork):
     """Embedding, recurrent layers with dropout before, between and after them, affine map, softmax.
 
     Args:
@@ -237,17 +88,43 @@ class RecurrentNetwork(LanguageNetwork):
             d_hidden = layer.backward(dropout.backward(d_hidden))
         self.embedding.backward(self.dropouts[0].backward(d_hidden))
 
+    def _trace(self, ids: Ids, rows: Array, n_last: int, score: Callable[[Array], Array]) -> PredictionTrace:
+        start, first = self.carried, len(ids) - n_last
+        earlier, x = rows[None, :first], rows[None, first:]
+        layers = []
+        for layer in self.recurrent:
+            if first:
+                earlier = layer.forward(earlier)
+            x = layer.forward(x)
+            layers.append(layer.trace())
+        self.carried = start
+        top = layers[-1].output[-1]
+        logits = score(top)
+        return PredictionTrace(ids[first:], rows[first:], layers, top, logits, log_softmax(logits))
+
+    def _trace_back(self, found: PredictionTrace, d_top: Array) -> tuple[Array, list[RecurrentGradients]]:
+        d = np.zeros((1, len(found.ids), len(d_top)), d_top.dtype)
+        d[0, -1] = d_top
+        gradients: list[RecurrentGradients] = []
+        for layer in reversed(self.recurrent):
+            layer.keeps_gradients = True
+            d = layer.backward(d)
+            layer.keeps_gradients = False
+            gradients.insert(0, layer.trace_back())
+        return gradients[0].x, gradients
+
+    def _hidden_named(self) -> list[tuple[str, Array, Array]]:
+        return [
+            (f"layers.{depth}.{name}", weight, gradient)
+            for depth, layer in enumerate(self.recurrent)
+            for name, weight, gradient in zip(WEIGHTS, layer.params, layer.grads, strict=False)  # the last is a GRU's
+        ]
+
     def _named(self) -> dict[str, Array]:
         named = {"embedding.weight": self.embedding.params[0], "output.bias": self.output.params[1]}
         if not self.output.transposed:
             named["output.weight"] = self.output.params[0].T
-        for depth, layer in enumerate(self.recurrent):
-            prefix = f"layers.{depth}."
-            named |= {f"{prefix}from_input.weight": layer.params[0].T, f"{prefix}from_hidden.weight": layer.params[1].T}
-            named[f"{prefix}from_input.bias"] = layer.params[2]
-            if isinstance(layer, TimeGRU):
-                named[f"{prefix}from_hidden.bias"] = layer.params[3]
-        return named
+        return named | {name: weight.T for name, weight, _ in self._hidden_named()}  # a bias is its own transpose
 
 
 class SimpleRnnlm(RecurrentNetwork):

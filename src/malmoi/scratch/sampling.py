@@ -20,6 +20,12 @@ class Sampler(Protocol):
     def sample(self, targets: Ids, n: int) -> Ids: ...
 
 
+def noise_probabilities(counts: NDArray[Any], power: float = 0.75) -> NDArray[np.float64]:
+    """P(w) = count(w)^power / sum_v count(v)^power, (V,): how likely each word is drawn as a wrong one."""
+    weights = np.where(counts > 0, counts.astype(np.float64), 1) ** power * (counts > 0)
+    return np.asarray(weights / weights.sum())
+
+
 class UnigramSampler:
     """Words drawn as often as they occur, evened out: P(w) = count(w)^power / sum_v count(v)^power.
 
@@ -44,8 +50,7 @@ class UnigramSampler:
                 f"{np.count_nonzero(counts)} of {len(counts)} words occur, expected at least 2: besides the right word there "
                 "must be a wrong one. Give a longer text."
             )
-        weights = np.where(counts > 0, counts.astype(np.float64), 1) ** power * (counts > 0)
-        self.probabilities = weights / weights.sum()
+        self.probabilities = noise_probabilities(counts, power)
         self._ends = np.cumsum(self.probabilities)  # word w owns the stretch from _ends[w - 1] up to _ends[w]
         self.rng = rng
 

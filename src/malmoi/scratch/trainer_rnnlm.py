@@ -6,8 +6,9 @@ from pathlib import Path
 from malmoi.errors import ConfigError
 from malmoi.scratch.checks import Ids, check_finite, check_ids
 from malmoi.scratch.curve import Curve
+from malmoi.scratch.language_network import LanguageNetwork
 from malmoi.scratch.optimisers import Optimiser
-from malmoi.scratch.rnnlm import LanguageNetwork, streams
+from malmoi.scratch.rnnlm import streams
 from malmoi.scratch.trainer import check_loss, update
 
 

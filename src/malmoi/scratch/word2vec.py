@@ -13,12 +13,13 @@ words are averaged, as in their program, where the paper adds them up.
 Symbols: N batch, C context words, V vocabulary, D vector width.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from malmoi.scratch.checks import Array, Ids, check_ids, check_shape
+from malmoi.scratch.functions import log_softmax, sigmoid
 from malmoi.scratch.layers import Embedding, Layer, MatMul, SoftmaxWithLoss, collect, random_weights
 from malmoi.scratch.sampling import NegativeSamplingLoss, UnigramSampler
 from malmoi.scratch.windows import one_hot
@@ -35,6 +36,24 @@ class WordVectors(Layer):
     def word_vectors(self) -> Array:
         """(V, D), a vector for each word: the row of W_in that a one-hot row picks out."""
         return self.params[0]
+
+
+class WordTrace(NamedTuple):
+    """Why a network expects words at a place, every number in float64.
+
+    Attributes:
+        rows: Of W_in, of the words around, (C, D).
+        hidden: Their mean h, (D,).
+        scores: h times the output vector of each word, (V,).
+        probs: What is said about each word, (V,): its probability, or where each word is asked by itself, the answer.
+        log_probs: ln P of each word, (V,); None where the answers are no distribution.
+    """
+
+    rows: NDArray[np.float64]
+    hidden: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    probs: NDArray[np.float64]
+    log_probs: NDArray[np.float64] | None
 
 
 class OneHotNetwork(WordVectors):
@@ -89,6 +108,13 @@ class SimpleCBOW(OneHotNetwork):
         dh = self.second.backward(self.loss.backward(dout)) / self._n_context  # (N, D)
         self.first.backward(np.repeat(dh[:, None], self._n_context, axis=1))
 
+    def trace(self, context_ids: Ids) -> WordTrace:
+        """What is expected between the words (C,), number by number."""
+        rows, hidden = _averaged(self.word_vectors, context_ids)
+        scores = hidden @ self.params[1].astype(np.float64)
+        log_probs = log_softmax(scores)
+        return WordTrace(rows, hidden, scores, np.exp(log_probs), np.asarray(log_probs, np.float64))
+
 
 class SimpleSkipGram(OneHotNetwork):
     """h = onehot(target) W_in;  P(word) = softmax(h W_out);  L = - sum_c log P(context_c).
@@ -125,6 +151,12 @@ class CBOW(LookUpNetwork):
         dh = self.loss.backward(dout) / self._n_context  # (N, D)
         self.embedding.backward(np.repeat(dh[:, None], self._n_context, axis=1))
 
+    def trace(self, context_ids: Ids) -> WordTrace:
+        """What is answered about each word between the words (C,), number by number."""
+        rows, hidden = _averaged(self.word_vectors, context_ids)
+        scores = self.params[1].astype(np.float64) @ hidden
+        return WordTrace(rows, hidden, scores, np.asarray(sigmoid(scores), np.float64), None)
+
 
 class SkipGram(LookUpNetwork):
     """h = W_in[target];  L = sum_c [-log sigmoid(h . W_out[context_c]) - sum_k log sigmoid(-h . W_out[w_ck])]."""
@@ -140,6 +172,14 @@ class SkipGram(LookUpNetwork):
         """The gradients of the C guesses from a word are added up."""
         dh = self.loss.backward(dout * self._n_context)  # (N C, D)
         self.embedding.backward(dh.reshape(-1, self._n_context, dh.shape[1]).sum(axis=1))
+
+
+def _averaged(W_in: Array, context_ids: Ids) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The rows of some words, (C, D), and their mean."""
+    check_shape("context_ids", context_ids, ("C",))
+    check_ids(context_ids, len(W_in), "context_ids")
+    rows = W_in[context_ids].astype(np.float64)
+    return rows, rows.mean(axis=0)
 
 
 def _check_examples(contexts: Ids, targets: Ids, vocab_size: int) -> None:

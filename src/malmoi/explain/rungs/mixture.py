@@ -24,6 +24,7 @@ from malmoi.explain.softmax import surprisal_step
 from malmoi.models.combined import Cached, Interpolated
 from malmoi.models.combined.cache import CachedState
 from malmoi.models.combined.interpolated import MixedState, log_mix
+from malmoi.models.combined.shares import shares_of
 from malmoi.models.interface import LanguageModel, State
 from malmoi.pages.language import Teller
 
@@ -115,10 +116,7 @@ def _shares(
 ) -> list[Step]:
     """weight x probability of each part, and what share of the sum that is."""
     token = question.subject.tokens[question.target_id]
-    probs = np.exp(log_parts)
-    products = weights * probs
-    total = products.sum()
-    shares = products / total if total else products
+    probs, products, total, shares = shares_of(weights, log_parts)
     best = int(products.argmax())
     written = " + ".join(f"{weight:.4g} × {prob:.4g}" for weight, prob in zip(weights, probs, strict=True))
     told = tell(

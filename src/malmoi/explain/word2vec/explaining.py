@@ -3,8 +3,8 @@
     malmoi explain RUN "you say goodbye and i say hello" --step 3
 
 The words around the place are found as in training, a window and the wrong words are drawn with a seed, and the update is
-computed in float64 (`update.py`). The loops that train compute it too, in float32, and so does, where it can, the
-network of `scratch/word2vec.py`; the explanation says how far they are from it.
+computed in float64 (`scratch/word2vec_update.py`). The loops that train compute it too, in float32, and so does, where it
+can, the network of `scratch/word2vec.py`; the explanation says how far they are from it.
 
 Shapes: H vectors h, D width.
 """
@@ -23,11 +23,11 @@ from malmoi.explain.softmax import units
 from malmoi.explain.word2vec.agreement import engine_difference, scratch_difference
 from malmoi.explain.word2vec.reading import Reader, read_network
 from malmoi.explain.word2vec.steps import Scene, backward_steps, forward_steps
-from malmoi.explain.word2vec.update import Answers, Gradients, Rows, backward, forward, gather, moved
-from malmoi.explain.word2vec.window import Moment, Network, Word, answers_of_all, find_moment
+from malmoi.explain.word2vec.window import Moment, Network, Word, find_moment
 from malmoi.models.word2vec.sampling import keep_probabilities
 from malmoi.pages.language import Language, Teller
 from malmoi.runs.folder import RunConfig
+from malmoi.scratch.word2vec_update import Answers, Update, UpdateTrace, Ways, answers_of_all, gather, vector_of
 from malmoi.text.tokenizers import Tokenizer
 
 
@@ -89,7 +89,7 @@ def explain_update(
         raise ConfigError(f"seed={seed} cannot be used. A whole number of 0 or more was expected: try 0.")
     tell, config = Teller(language, "explanation"), network.config
     moment = find_moment(network, words, step, seed)
-    rows = gather(
+    update = gather(
         network.inputs,
         network.outputs,
         moment.parts,
@@ -98,11 +98,10 @@ def explain_update(
         is_softmax=config.objective == "softmax",
         divide=config.method == "cbow" and config.divide_gradient,
     )
-    found = forward(rows)
-    gradients = backward(rows, found)
-    after = moved(rows, gradients, rate)
-    scene = _scene(network, moment, rows, rate)
-    answers = answers_of_all(network, found.hidden)
+    found = update.trace(rate)
+    scene = _scene(network, moment, update, rate)
+    ways = Ways(*network.tree) if config.objective == "hierarchical" else None
+    answers = answers_of_all(network.outputs, found.before.hidden, config.objective, ways)
     best = np.argsort(-answers, kind="stable")[:LIKELIEST]
     target = moment.target.row
     return Explanation(
@@ -114,12 +113,12 @@ def explain_update(
         target=moment.target.text,
         probability=float(answers[target]),
         steps=(
-            *reading_steps(tell, network, words, moment, found, seed),
-            *forward_steps(tell, scene, rows, found),
-            *backward_steps(tell, scene, rows, found, gradients, forward(after)),
+            *reading_steps(tell, network, words, moment, found.before, seed),
+            *forward_steps(tell, scene, update, found),
+            *backward_steps(tell, scene, update, found),
         ),
-        surprisals={"question": _units(network, moment, found)},
-        agreement=_agreement(tell, rows, gradients, rate),
+        surprisals={"question": _units(network, moment, found.before)},
+        agreement=_agreement(tell, update, found, rate),
         likeliest=[(network.words[i], float(answers[i])) for i in best],
         notes=_notes(tell, network, words, moment),
         among="neighbours",
@@ -129,7 +128,7 @@ def explain_update(
     )
 
 
-def _scene(network: Network, moment: Moment, rows: Rows, rate: float) -> Scene:
+def _scene(network: Network, moment: Moment, update: Update, rate: float) -> Scene:
     """What everything that takes part is called, and how large it is."""
     pieces = network.piece_names(word.row for word in moment.read)
     names = dict(zip(moment.asked.tolist(), moment.asked_names, strict=True))
@@ -137,18 +136,18 @@ def _scene(network: Network, moment: Moment, rows: Rows, rate: float) -> Scene:
         moment.target.text,
         moment.hidden,
         moment.asked_names,
-        [network.words[i] if i < len(network.words) else pieces.get(i, str(i)) for i in rows.input_ids.tolist()],
-        [names[i] for i in rows.output_ids.tolist()],
+        [network.words[i] if i < len(network.words) else pieces.get(i, str(i)) for i in update.input_ids.tolist()],
+        [names[i] for i in update.output_ids.tolist()],
         len(network.inputs) + len(network.outputs),
         rate,
         network.config.objective,
     )
 
 
-def _agreement(tell: Teller, rows: Rows, gradients: Gradients, rate: float) -> dict[str, float]:
+def _agreement(tell: Teller, update: Update, found: UpdateTrace, rate: float) -> dict[str, float]:
     """The largest difference of a moved number from what other engines move it to, by their names."""
-    agreement = {tell("trainer"): engine_difference(rows, gradients, rate)}
-    if (by_scratch := scratch_difference(rows, gradients)) is not None:
+    agreement = {tell("trainer"): engine_difference(update, found.moved, rate)}
+    if (by_scratch := scratch_difference(update, found.gradients)) is not None:
         agreement["malmoi.scratch"] = rate * by_scratch
     return agreement
 
@@ -263,8 +262,7 @@ def _wrong_words(tell: Teller, network: Network, moment: Moment, seed: int) -> S
 
 
 def _vector(network: Network, row: int) -> Float64[np.ndarray, " D"]:
-    rows = np.array([row]) if network.pieces is None else network.pieces[row]
-    return np.asarray(network.inputs[rows].astype(np.float64).mean(axis=0))
+    return vector_of(network.inputs, np.array([row]) if network.pieces is None else network.pieces[row])
 
 
 def _listed(words: Sequence[Word]) -> str:

@@ -1,6 +1,6 @@
 """The steps of one word2vec update as they are told: from the words around a place to the rows that move.
 
-Shapes: as in update.py. H vectors h, S rows of W_out that are asked about, D width, V words.
+Shapes: as in scratch/word2vec_update.py. H vectors h, S rows of W_out that are asked about, D width, V words.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from malmoi.explain.conversions import lengths
 from malmoi.explain.explanation import Numbers, Step
 from malmoi.explain.softmax import SHOWN
-from malmoi.explain.word2vec.update import Answers, Gradients, Rows
 from malmoi.pages.language import Teller
+from malmoi.scratch.word2vec_update import Update, UpdateTrace
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,11 @@ class Scene:
     objective: Literal["negative", "hierarchical", "softmax"]
 
 
-def forward_steps(tell: Teller, scene: Scene, rows: Rows, found: Answers) -> list[Step]:
+def forward_steps(tell: Teller, scene: Scene, update: Update, trace: UpdateTrace) -> list[Step]:
     """Scores, answers, loss."""
+    found = trace.before
     (n_hidden, n_asked), width = found.scores.shape, found.hidden.shape[1]
-    is_yes = rows.right == 1
+    is_yes = update.right == 1
     steps = [
         Step(
             "scores",
@@ -65,7 +67,7 @@ def forward_steps(tell: Teller, scene: Scene, rows: Rows, found: Answers) -> lis
     else:
         yes, no = (_mean(found.probs[:, which]) for which in (is_yes, ~is_yes))
         formula = "σ(s) = 1 / (1 + exp(−s))"
-        sentence = tell(f"say_pair_{scene.objective}", yes=yes, no=no, product=f"{np.exp(-found.loss / n_hidden):.4g}")
+        sentence = tell(f"say_pair_{scene.objective}", yes=yes, no=no, product=f"{found.probability:.4g}")
         total = "L = Σ_yes −ln σ(s) + Σ_no −ln σ(−s)"
         shown = _pairs("L", found.losses, scene, "plain")
     steps.append(
@@ -78,29 +80,27 @@ def forward_steps(tell: Teller, scene: Scene, rows: Rows, found: Answers) -> lis
             (_pairs("P" if scene.objective == "softmax" else "σ(s)", found.probs, scene, "probability"),),
         )
     )
-    blind = {"softmax": np.log(n_asked)}.get(scene.objective, n_asked * np.log(2)) * n_hidden
     steps.append(
         Step(
             "loss",
             tell("pair_loss"),
             total,
             f"({n_hidden}, {n_asked}) → ()",
-            tell("say_pair_loss", loss=f"{found.loss:.4f}", blind=f"{blind:.4f}"),
+            tell("say_pair_loss", loss=f"{found.loss:.4f}", blind=f"{trace.blind_loss:.4f}"),
             (shown, Numbers("L", np.array(found.loss), kind="plain")),
         )
     )
     return steps
 
 
-def backward_steps(
-    tell: Teller, scene: Scene, rows: Rows, found: Answers, gradients: Gradients, after: Answers
-) -> list[Step]:
+def backward_steps(tell: Teller, scene: Scene, update: Update, trace: UpdateTrace) -> list[Step]:
     """Errors, gradients, the rows that move, and the same questions again."""
+    found, gradients, after = trace.before, trace.gradients, trace.after
     (n_hidden, n_asked), width = found.scores.shape, found.hidden.shape[1]
     letter = "P" if scene.objective == "softmax" else "σ(s)"
     wrong = np.abs(gradients.scores)
     worst = divmod(int(wrong.argmax()), n_asked)
-    is_yes = rows.right == 1
+    is_yes = update.right == 1
     return [
         Step(
             "error",
@@ -115,7 +115,7 @@ def backward_steps(
                 asked=scene.asked[worst[1]],
             ),
             (
-                Numbers("y", rows.right, ("token",), {0: scene.asked}, "plain"),
+                Numbers("y", update.right, ("token",), {0: scene.asked}, "plain"),
                 _pairs(f"{letter} − y", gradients.scores, scene),
             ),
             part="backward",
@@ -133,7 +133,7 @@ def backward_steps(
             ),
             part="backward",
         ),
-        _rows_step(tell, scene, rows, gradients),
+        _rows_step(tell, scene, update, trace),
         Step(
             "after",
             tell("pair_after"),
@@ -160,42 +160,42 @@ def backward_steps(
     ]
 
 
-def _rows_step(tell: Teller, scene: Scene, rows: Rows, gradients: Gradients) -> Step:
+def _rows_step(tell: Teller, scene: Scene, update: Update, trace: UpdateTrace) -> Step:
     """Which rows of both matrices move, and how far."""
-    steps = [scene.rate * np.linalg.norm(part, axis=1) for part in (gradients.inputs, gradients.outputs)]
-    lengths = [np.linalg.norm(part, axis=1) for part in (rows.inputs, rows.outputs)]
+    moves = np.concatenate([lengths(trace.input_moves), lengths(trace.output_moves)])
+    long = np.concatenate([lengths(update.inputs), lengths(update.outputs)])
     names = [f"W_in {name}" for name in scene.inputs] + [f"W_out {name}" for name in scene.outputs]
-    far = int(np.concatenate(steps).argmax())
+    far = int(moves.argmax())
     said = tell(
-        "say_pair_rows" if not _undivided(rows) else "say_pair_rows_whole",
+        "say_pair_rows" if not _undivided(update) else "say_pair_rows_whole",
         n_moved=len(names),
         n_rows=scene.n_rows,
         n_in=len(scene.inputs),
         n_out=len(scene.outputs),
         rate=f"{scene.rate:g}",
         row=names[far],
-        step=f"{np.concatenate(steps)[far]:.4g}",
-        length=f"{np.concatenate(lengths)[far]:.4g}",
+        step=f"{moves[far]:.4g}",
+        length=f"{long[far]:.4g}",
     )
     return Step(
         "rows",
         tell("pair_rows"),
         "W_in[c] ← W_in[c] − η ∂L/∂W_in[c];  W_out[w] ← W_out[w] − η ∂L/∂W_out[w]",
-        f"({len(scene.inputs)}, {rows.inputs.shape[1]});  ({len(scene.outputs)}, {rows.inputs.shape[1]})",
+        f"({len(scene.inputs)}, {update.inputs.shape[1]});  ({len(scene.outputs)}, {update.inputs.shape[1]})",
         said,
         (
-            Numbers("‖η ∂L/∂W‖", np.concatenate(steps), ("row",), {0: names}, "plain"),
-            Numbers("‖W‖", np.concatenate(lengths), ("row",), {0: names}, "plain"),
-            Numbers("−η ∂L/∂W_in", -scene.rate * gradients.inputs, ("row", "unit"), {0: scene.inputs}),
-            Numbers("−η ∂L/∂W_out", -scene.rate * gradients.outputs, ("row", "unit"), {0: scene.outputs}),
+            Numbers("‖η ∂L/∂W‖", moves, ("row",), {0: names}, "plain"),
+            Numbers("‖W‖", long, ("row",), {0: names}, "plain"),
+            Numbers("−η ∂L/∂W_in", trace.input_moves, ("row", "unit"), {0: scene.inputs}),
+            Numbers("−η ∂L/∂W_out", trace.output_moves, ("row", "unit"), {0: scene.outputs}),
         ),
         part="backward",
     )
 
 
-def _undivided(rows: Rows) -> bool:
+def _undivided(update: Update) -> bool:
     """Whether rows move further than calculus has it: by the whole gradient of their mean."""
-    return not rows.divide and any(len(part) > 1 for part in rows.parts)
+    return not update.divide and any(len(part) > 1 for part in update.parts)
 
 
 def _pairs(

@@ -15,15 +15,13 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
 from malmoi.errors import ConfigError, DataError
-from malmoi.explain.cells import sigmoid
 from malmoi.explain.explaining import find_place
 from malmoi.explain.softmax import SHOWN
 from malmoi.models.options.vectors import Word2VecConfig
 from malmoi.models.word2vec.huffman import HuffmanTree, huffman_tree
 from malmoi.models.word2vec.subwords import SubwordSettings
-from malmoi.scratch.functions import log_softmax, softplus
+from malmoi.scratch.sampling import noise_probabilities
 
-BLOCK = 1 << 22  # numbers of W_out that are float64 at a time
 Ids = Int64[np.ndarray, "_"]
 
 
@@ -67,8 +65,7 @@ class Network:
     @cached_property
     def noise(self) -> Float64[np.ndarray, " vocab"]:
         """How likely each word is drawn as a wrong one."""
-        weights = self.counts.astype(np.float64) ** self.config.noise_power
-        return np.asarray(weights / weights.sum())
+        return noise_probabilities(self.counts, self.config.noise_power)
 
 
 @dataclass(frozen=True)
@@ -187,28 +184,3 @@ def _node(network: Network, node: int) -> str:
     below = np.searchsorted(tree.starts, np.flatnonzero(tree.nodes == node), side="right") - 1
     shown = " ".join(network.words[i] for i in below[:SHOWN])
     return f"{node}: {shown}{' …' if len(below) > SHOWN else ''}"
-
-
-def answers_of_all(network: Network, hidden: Float64[np.ndarray, "H D"]) -> Float64[np.ndarray, " vocab"]:
-    """How strongly every word is expected at the place: σ(s), or P, on average over the h."""
-    total = np.zeros(len(network.words))
-    for h in hidden:  # one by one: for all at once, a large vocabulary would take much memory
-        scores = np.empty(len(network.outputs))
-        rows = max(1, BLOCK // max(1, len(h)))
-        for begin in range(0, len(scores), rows):
-            scores[begin : begin + rows] = np.asarray(network.outputs[begin : begin + rows], np.float64) @ h
-        total += _answers(network, scores)
-    return np.asarray(total / len(hidden))
-
-
-def _answers(network: Network, scores: Float64[np.ndarray, " rows"]) -> Float64[np.ndarray, " vocab"]:
-    """From the score of each row of W_out to what is said about each word."""
-    if network.config.objective == "negative":
-        return np.asarray(sigmoid(scores))
-    if network.config.objective == "softmax":
-        return np.asarray(np.exp(log_softmax(scores)))
-    tree = network.tree
-    lengths = np.diff(tree.starts)
-    is_yes = np.arange(len(tree.nodes)) - np.repeat(tree.starts[:-1], lengths) < np.repeat(tree.n_yes, lengths)
-    costs = softplus(np.where(is_yes, -1, 1) * scores[tree.nodes])  # -ln of every answer on the way to every word
-    return np.asarray(np.exp(-np.add.reduceat(costs, tree.starts[:-1])))

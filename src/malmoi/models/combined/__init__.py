@@ -5,6 +5,7 @@ buckets.py        Buckets        kinds of context with weights of their own
 cached.py         Cached         a model and what was read lately
 count_cache.py    CountCache     recent tokens, and what followed the same words: for any model
 hidden_cache.py   HiddenCache    what came next in similar states: for neural models
+shares.py         Shares         which part a probability came from
 """
 
 from malmoi.models.combined.buckets import Buckets, CrossedBuckets, LastTokenBuckets, MatchedOrderBuckets

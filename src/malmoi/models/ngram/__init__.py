@@ -8,6 +8,8 @@ queries.py     compiled loops that read the trie
 plain.py       the same without a compiler, for the first few questions
 model.py       NGramModel, a LanguageModel
 estimate.py    from token ids to tables, all of the above
+tracing.py     one answer with every number kept: contexts tried, weights paid
+recovery.py    the counts behind stored probabilities, worked out again
 """
 
 from malmoi.models.ngram.model import NGramModel

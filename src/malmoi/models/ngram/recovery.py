@@ -12,10 +12,14 @@ claimed.
 Shapes: F followers of the context h.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
+
+from malmoi.models.ngram.tables import NGramTables
+from malmoi.models.ngram.tracing import Try, children, distribution, stored_log_probs
 
 MOST = 1000  # the largest count that the rarest follower of a context is tried with
 TOLERANCE = 0.02  # how far from a whole number a count may come out, stored numbers being float32
@@ -27,6 +31,54 @@ class ContextCounts(NamedTuple):
 
     followers: Int64[np.ndarray, " followers"]  # of each token seen there
     total: int  # their sum
+
+
+@dataclass(frozen=True)
+class CountedShare:
+    """How the probability of a token after a context comes from counts: (count - taken) / divisor + weight * shorter."""
+
+    count: int  # of the token after the context
+    total: int  # of everything after it
+    taken: float  # the discount; 0 where nothing is taken off
+    divisor: int
+    share: float  # (count - taken) / divisor
+    weight: float  # what the context keeps for unseen tokens
+    shorter: float  # P(w | h'), what the shorter context says
+
+    @property
+    def from_shorter(self) -> float:
+        return self.weight * self.shorter
+
+    @property
+    def probability(self) -> float:
+        return self.share + self.from_shorter
+
+
+def counted_share(
+    tables: NGramTables, known: Try, method: str, discounts: Float64[np.ndarray, "orders 3"] | None
+) -> CountedShare | None:
+    """What was counted after the context that knew a token; None if it is the empty one, or no counts fit.
+
+    Args:
+        tables: Of the model; with 8-bit codes no counts can be told.
+        known: The context and the token.
+        method: How the model was smoothed.
+        discounts: Of each order, for Kneser-Ney.
+    """
+    if known.node < 0 or tables.is_quantised:
+        return None
+    first, after = children(tables, known.node)
+    order, weight = len(known.ids) + 1, float(np.exp(known.log_backoff))
+    shorter = np.exp(distribution(tables, int(tables.suffix[known.node]))[tables.words[first:after]])
+    shares = np.exp(stored_log_probs(tables, first, after)) - weight * shorter
+    counts = recover(shares, weight, method, None if discounts is None else discounts[order - 1])
+    if counts is None:
+        return None
+    place = known.place - first
+    count, taken, divisor = int(counts.followers[place]), 0.0, counts.total + len(shares)
+    if discounts is not None and method == KNESER_NEY:
+        taken, divisor = float(discounts[order - 1][min(count, 3) - 1]), counts.total
+    return CountedShare(count, counts.total, taken, divisor, float(shares[place]), weight, float(shorter[place]))
 
 
 def recover(

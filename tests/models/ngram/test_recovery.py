@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import malmoi
-from malmoi.explain.rungs.ngram_counts import recover
+from malmoi.models.ngram.recovery import recover
 from malmoi.text.sources import TextSource
 
 DISCOUNTS = np.array([0.62, 1.05, 1.39])
