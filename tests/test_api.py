@@ -2,10 +2,10 @@
 
 import sys
 from pathlib import Path
+from threading import Event, current_thread
 
 import numpy as np
 import pytest
-import torch
 
 import malmoi
 from malmoi.api import Run
@@ -13,8 +13,8 @@ from malmoi.arrays import read_arrays, write_arrays
 from malmoi.engines.numpy_engine import NumPyLanguageModel
 from malmoi.engines.torch_engine import TorchLanguageModel
 from malmoi.errors import ConfigError, MissingExtraError, RunError
-from malmoi.machine import available_memory, find_device, keep_freed_memory, measure_matmul
-from malmoi.models.registry import RUNGS, build_model
+from malmoi.machine import available_memory, find_device, find_device_ahead, keep_freed_memory, measure_matmul
+from malmoi.models.registry import RUNGS, build_model, load_ahead
 from malmoi.runs.card import write_card
 from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.sources import TextSource
@@ -34,7 +34,7 @@ def saved(folder: Path, name: str) -> TorchLanguageModel:
     return TorchLanguageModel(network, start_id=tokenizer.eos_id)
 
 
-@pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if rung.kind == "steps"))
+@pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if rung.is_network))
 def test_save_load_score_is_exact(name: str, tmp_path: Path) -> None:
     model = saved(tmp_path, name)
     run = malmoi.load(tmp_path, engine="torch")
@@ -103,6 +103,34 @@ def test_devices_are_checked_before_use() -> None:
     assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(ConfigError, match=r"--device cuda:99 cannot be used here .*Use --device cpu"):
         find_device("cuda:99")
+
+
+def test_a_device_is_found_while_other_things_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, may_end = list[str](), Event()
+
+    def load() -> None:
+        may_end.wait(60)
+        loaded.append(current_thread().name)
+
+    found = find_device_ahead("cpu", load)
+    assert not loaded  # this thread goes on meanwhile
+    may_end.set()
+    assert found().type == "cpu"
+    assert loaded == ["malmoi-ahead"]
+    with pytest.raises(ConfigError, match=r"--device cuda:99 cannot be used here"):
+        find_device_ahead("cuda:99", load)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"A neural rung needs PyTorch"):
+        find_device_ahead("cpu", load)
+    assert len(loaded) == 1  # what is refused loads nothing
+
+
+@pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if rung.is_network))
+def test_what_a_rung_needs_can_be_loaded_ahead(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_ahead(RUNGS[name])
+    assert {"torch._dynamo", str(RUNGS[name].network).partition(":")[0]} <= sys.modules.keys()
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    load_ahead(RUNGS[name])  # what is missing is told when it is needed
 
 
 def test_the_machine_is_measured() -> None:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,11 +93,16 @@ def read_arrays(path: Path) -> Arrays:
     return arrays
 
 
-def mapped(path: Path, advice: str) -> tuple[Arrays, dict[str, Any]]:
-    """The arrays of a safetensors file, mapped read-only, and what it says of itself; places are checked, numbers are not.
+def mapped(path: Path, advice: str, mode: Literal["r", "c"] = "r") -> tuple[Arrays, dict[str, Any]]:
+    """The arrays of a safetensors file, mapped, and what it says of itself; places are checked, numbers are not.
+
+    Args:
+        path: The file.
+        advice: How the message ends if it is damaged.
+        mode: "r" for arrays that cannot be written to; "c" for such that can, in memory, while the file stays as it is.
 
     Raises:
-        RunError: If the parts of the file do not agree with each other; `advice` ends the message.
+        RunError: If the parts of the file do not agree with each other.
     """
     arrays: Arrays = {}
     try:
@@ -116,9 +121,9 @@ def mapped(path: Path, advice: str) -> tuple[Arrays, dict[str, Any]]:
             if (8 + length + begin) % kind.itemsize:
                 raise ValueError(f"{name} is not aligned")
             if begin == end:  # which no system maps
-                arrays[name] = np.frombuffer(b"", kind).reshape(shape)
+                arrays[name] = np.empty(shape, kind)
             else:
-                arrays[name] = np.memmap(path, kind, "r", 8 + length + begin, shape).view(np.ndarray)
+                arrays[name] = np.memmap(path, kind, mode, 8 + length + begin, shape).view(np.ndarray)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverflowError) as error:
         raise RunError(f"{path} is damaged or cut off ({error or 'its header'}). {advice}") from None
     return arrays, told
@@ -132,7 +137,7 @@ def map_arrays(path: Path) -> Arrays:
     """
     if not path.is_file():
         raise RunError(f"{path} is missing. {_AGAIN}")
-    arrays, told = mapped(path, _AGAIN)
+    arrays, told = mapped(path, _AGAIN, "c")  # compiled loops would have to be made anew for arrays that are read-only
     if told.get("sha256") != digest_of(arrays):
         raise RunError(f"{path} does not match its own checksum: it was altered after it was written. {_AGAIN}")
     return arrays

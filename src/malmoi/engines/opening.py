@@ -62,5 +62,5 @@ def _in_torch(run: Opening, arrays: Arrays, start_id: int) -> LanguageModel:
     network = build_model(run.rung, run.config, start_id=start_id)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            parameter.copy_(torch.from_numpy(arrays[name].copy()))  # what is mapped cannot be written to
+            parameter.copy_(torch.from_numpy(arrays[name]))
     return TorchLanguageModel(network.to(find_device(run.device)), start_id=start_id)
