@@ -127,10 +127,21 @@ def test_a_device_is_found_while_other_things_are_loaded(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("name", sorted(name for name, rung in RUNGS.items() if rung.is_network))
 def test_what_a_rung_needs_can_be_loaded_ahead(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    load_ahead(RUNGS[name])
+    load_ahead(RUNGS[name], lambda: "bfloat16")
     assert {"torch._dynamo", str(RUNGS[name].network).partition(":")[0]} <= sys.modules.keys()
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)
-    load_ahead(RUNGS[name])  # what is missing is told when it is needed
+    load_ahead(RUNGS[name], lambda: "bfloat16")  # what is missing is told when it is needed
+
+
+def test_the_loops_of_an_lstm_are_compiled_ahead_for_low_precision_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from malmoi.models import lstm
+
+    called = list[str]()
+    monkeypatch.setattr(lstm, "warm_up", lambda: called.append("warm"))
+    load_ahead(RUNGS["lstm"], lambda: "float32")
+    assert not called
+    load_ahead(RUNGS["lstm"], lambda: "bfloat16")
+    assert called == ["warm"]
 
 
 def test_the_machine_is_measured() -> None:

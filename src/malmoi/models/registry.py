@@ -7,6 +7,7 @@ them; they are imported when they are first asked for, from whatever floor they 
 import contextlib
 import difflib
 import importlib
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -215,16 +216,21 @@ def rung_of(config: "ModelConfig") -> Rung | None:
     return next((rung for rung in RUNGS.values() if rung.options == path), None)
 
 
-def load_ahead(rung: Rung) -> None:
+def load_ahead(rung: Rung, precision: Callable[[], str]) -> None:
     """Import what the rung's network is made of and trained with, and get its compiled loops ready: seconds, the first time.
 
     What cannot be had is told by those who need it.
+
+    Args:
+        rung: A rung that is trained by steps.
+        precision: Tells what it will probably be computed in; called when PyTorch is there.
     """
     assert rung.network is not None, f"{rung.name} has no network"
     with contextlib.suppress(ImportError):
         importlib.import_module("torch._dynamo")  # which every optimiser of PyTorch imports
         module = importlib.import_module(rung.network.partition(":")[0])
-        getattr(module, "warm_up", lambda: None)()
+        if hasattr(module, "warm_up") and precision() == "bfloat16":
+            module.warm_up()
 
 
 def build_model(rung: Rung, config: "ModelConfig", seed: int = 0, *, start_id: int | None = None) -> "NextTokenNetwork":

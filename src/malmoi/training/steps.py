@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from malmoi.training.loop import Trainer
 
 EVALUATION_STREAMS, EVALUATION_WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
+TIMED_TOKENS = 128  # of each stream, to know how long those figures take
 PARTS = ("train", "valid", "test")  # of the text
 
 
@@ -42,7 +43,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
         MalmoiError: With one message, if anything asked for cannot be done.
         Interrupted: If training was stopped; the checkpoint is saved.
     """
-    from malmoi.machine import find_device_ahead, keep_freed_memory
+    from malmoi.machine import fastest_precision, find_device, find_device_ahead, keep_freed_memory
     from malmoi.training.planner import make_plan
 
     request, training_options, budget = asked.request, dict(asked.training), asked.budget
@@ -51,7 +52,11 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     if budget.seconds is None and request.epochs is None and "steps" not in training_options:
         budget = Budget(DEFAULT, budget.started)
         reporter.stage("no --budget, --epochs or --steps given: training for 10 minutes")
-    found_device = find_device_ahead(request.device, partial(load_ahead, rung))
+
+    def precision() -> str:  # whatever the plan will be when nothing else keeps the machine busy
+        return str(training_options.get("precision") or fastest_precision(find_device(request.device))[0])
+
+    found_device = find_device_ahead(request.device, partial(load_ahead, rung, precision))
     keep_freed_memory()
     vectors = None
     if request.initialise_from is not None:
@@ -235,7 +240,7 @@ def _evaluation_seconds(model: Any) -> float:
 
     low, model.compute_dtype = model.compute_dtype, None
     served = TorchLanguageModel(model, start_id=0)
-    ids = np.zeros((EVALUATION_STREAMS, 256), np.int64)
+    ids = np.zeros((EVALUATION_STREAMS, TIMED_TOKENS), np.int64)
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
