@@ -12,7 +12,7 @@ from malmoi.pages.language import Catalogue, Teller, read_texts
 CATALOGUES: tuple[Catalogue, ...] = get_args(Catalogue)
 GUARDED = ("idea_", "gain_", "setting_", "axis_", "unit_", "part_", "method_")  # asked for only where there is one
 ASKED = all_asked()
-SCRIPTS = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "vector_map").glob("*.js"))
+SCRIPTS = "".join(path.read_text(encoding="utf-8") for path in (SOURCE / "vectors" / "map").glob("*.js"))
 IN_SCRIPTS = {f"script_{key}": values for key, values in re.findall(r'tell\("(\w+)"(?:, \{([^}]*))?', SCRIPTS)}
 
 
