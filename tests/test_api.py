@@ -6,6 +6,7 @@ from threading import Event, current_thread
 
 import numpy as np
 import pytest
+import torch
 
 import malmoi
 from malmoi.api import Run
@@ -27,7 +28,7 @@ def saved(folder: Path, name: str) -> TorchLanguageModel:
     """A small run with random weights; the model it was made from."""
     tokenizer = train_tokenizer("char", LINES)
     config = RUNGS[name].config(vocab_size=tokenizer.vocab_size, embed_dim=9, hidden_size=13)
-    network = build_model(RUNGS[name], config, seed=4)
+    network = build_model(RUNGS[name], config, seed=4, start_id=tokenizer.eos_id)
     tokenizer.save(folder)
     write_config(folder, RunConfig(family=name, model=config.model_dump()))
     write_arrays(folder / "model.safetensors", {key: p.detach().numpy() for key, p in network.named_parameters()})
@@ -92,9 +93,9 @@ def test_numpy_serves_on_the_cpu_and_pytorch_where_it_is_asked_for(tmp_path: Pat
     assert isinstance(malmoi.load(tmp_path, engine="torch").model, TorchLanguageModel)
     with pytest.raises(ConfigError, match=r"--device cuda:99 cannot be used here"):
         _ = malmoi.load(tmp_path, device="cuda:99").model
-    with pytest.raises(ConfigError, match=r"no engine 'jax'. Engines are: auto, torch, scratch"):
+    with pytest.raises(ConfigError, match=r"no engine 'jax'. Engines are: auto, torch, numpy"):
         malmoi.load(tmp_path, engine="jax")
-    with pytest.raises(ConfigError, match=r"scratch cannot compute on 'cuda'.*Use the device cpu, or the engine torch"):
+    with pytest.raises(ConfigError, match=r"numpy cannot compute on 'cuda'.*Use the device cpu, or the engine torch"):
         malmoi.load(tmp_path, device="cuda", engine="numpy")
 
 

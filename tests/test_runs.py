@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from malmoi.arrays import Arrays, checked, map_arrays, read_arrays, write_arrays
+from malmoi.errors import MalmoiError, RunError
 from malmoi.runs.folder import (
     RunConfig,
     append_metrics,

@@ -59,7 +59,7 @@ def questions(run: malmoi.Run) -> list[Callable[[], Any]]:
     ("make", "kind", "engine"),
     [
         *((ngram_run, kind, "auto") for kind in ("word", "bpe")),
-        *((lstm_run, kind, engine) for kind in ("word", "bpe", "jamo") for engine in ("scratch", "torch")),
+        *((lstm_run, kind, engine) for kind in ("word", "bpe", "jamo") for engine in ("numpy", "torch")),
     ],
 )
 def test_eight_threads_get_the_answers_of_one(

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_estimate import V, fit, some_sentences
+from test_estimate import BOS, EOS, V, fit, some_sentences
 
 from malmoi.models.ngram import model as module
 from malmoi.models.ngram import plain, queries
@@ -25,14 +25,14 @@ def answers(model: NGramModel, ids: np.ndarray) -> list[np.ndarray]:
 def test_both_give_the_same_bits(order: int, quantise: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = fit(some_sentences(200, seed=order), order, quantise=quantise).tables
     ids = np.random.default_rng(order).integers(0, V, (4, 30))
-    plainly = answers(NGramModel(tables), ids)
+    plainly = answers(NGramModel(tables, BOS, EOS), ids)
     monkeypatch.setattr(module, "WORTH_COMPILING", 0)
-    for expected, got in zip(answers(NGramModel(tables), ids), plainly, strict=True):
+    for expected, got in zip(answers(NGramModel(tables, BOS, EOS), ids), plainly, strict=True):
         np.testing.assert_array_equal(got, expected)
 
 
 def test_compiled_loops_take_over_when_they_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = NGramModel(fit(some_sentences(100, seed=5), 3).tables)
+    model = NGramModel(fit(some_sentences(100, seed=5), 3).tables, BOS, EOS)
     monkeypatch.setattr(module, "WORTH_COMPILING", 3 * V)
     used = [model._loops(V) for _ in range(5)]
     assert used == [plain] * 3 + [queries] * 2
