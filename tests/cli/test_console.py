@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from malmoi.cli import console
-from malmoi.cli.console import KOREAN, ConsoleReporter, duration, emit, number, print_table, size
+from malmoi.cli.console import ConsoleReporter, duration, emit, number, print_table, size
 from malmoi.training.progress import EvaluationReport, StepReport
 
 
@@ -154,7 +154,7 @@ def test_the_display_ends_with_its_block(clock: Clock, monkeypatch: pytest.Monke
 
 
 def test_progress_in_korean_leaves_english_stages_out(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
-    with ConsoleReporter(KOREAN, shows_stages=False) as reporter:
+    with ConsoleReporter("ko", shows_stages=False) as reporter:
         reporter.stage("tokenizer bpe")
         clock.now += 30
         reporter.preparing(1, 4)

@@ -22,6 +22,8 @@ SOURCE = Path(malmoi.__file__).parent
 CALLED = ("tell", "_tell", "said")  # what a Teller is called where it is used; `said` is the explanation page's own
 CATALOGUES: dict[str, Catalogue] = {  # by the beginning of a file's path; the first that fits
     "cli/compare.py": "comparison",
+    "cli/console.py": "progress",
+    "cli/demo.py": "demo",
     "cli/explain.py": "explanation",
     "cli/thesaurus.py": "thesaurus",
     "cli/vectors/evaluate.py": "vector_comparison",
@@ -77,6 +79,10 @@ TABLE = (
     "parameters",
 )
 COMPOSED: dict[tuple[str, str], tuple[str, ...]] = {  # file, first argument -> what its open part can be
+    ("cli/console.py", "self._reading"): (
+        *("reading", "reading_vectors", "writing_vectors", "reading_file", "writing_file"),
+    ),
+    ("cli/demo.py", "f'unit_{c}'"): ("s", "m", "h"),
     ("cli/explain.py", "f'cli_{kind}'"): UNITS,
     ("cli/explain.py", "f'cli_part_{part}'"): ("forward", "backward", "mixture"),
     ("cli/thesaurus.py", "measure"): MEASURES,

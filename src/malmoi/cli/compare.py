@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from malmoi.cli.console import ENGLISH, KOREAN, ConsoleReporter, duration, emit, note, number, print_table, size
+from malmoi.cli.console import ConsoleReporter, duration, emit, note, number, print_table, size
 from malmoi.cli.flags import flags_of, given, taking
 from malmoi.cli.options import Json
 from malmoi.comparison.language import gain_of, say_overlap
@@ -69,8 +69,8 @@ class SeveralRuns(ConsoleReporter):
     """The display of training, for one run after another."""
 
     def __init__(self, lang: Language) -> None:
-        self._display = KOREAN if lang == "ko" else ENGLISH
-        super().__init__(self._display)
+        self._language = lang
+        super().__init__(lang)
 
     def trained(self, report: StepReport) -> None:
         if self.latest is None:
@@ -79,7 +79,7 @@ class SeveralRuns(ConsoleReporter):
 
     def finished(self) -> None:
         super().finished()
-        ConsoleReporter.__init__(self, self._display)  # the next run begins anew
+        ConsoleReporter.__init__(self, self._language)  # the next run begins anew
 
 
 def print_comparison(found: "Comparison", tell: Teller) -> None:

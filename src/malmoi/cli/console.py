@@ -8,8 +8,9 @@ import math
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from malmoi.pages.language import Language, Teller
 from malmoi.text.printable import printable
 from malmoi.training.progress import EvaluationReport, Reporter, StepReport
 
@@ -101,69 +102,20 @@ def size(n_bytes: float | int) -> str:
     raise AssertionError
 
 
-class Words(NamedTuple):
-    """The words of the progress display in one language."""
-
-    reading: str
-    step: str
-    epoch: str
-    loss: str
-    speed: str
-    left: str
-    rate: str
-    validation: str
-    figures: str
-    best: str
-    best_at: str
-    done: str
-    done_epochs: str
-
-
-ENGLISH = Words(
-    reading="reading the text",
-    step="step {:,}",
-    epoch="epoch {:.2f}",
-    loss="loss {:.3f}",
-    speed="{:,.0f} tokens/s",
-    left="{} left",
-    rate="learning rate {:.3g}",
-    validation="validation",
-    figures="{:.4f} bits per byte, perplexity {:,.2f}",
-    best="best so far",
-    best_at="best {:.4f} at step {:,}",
-    done="stopped training after {:,} steps",
-    done_epochs="trained for {:.2f} epochs",
-)
-KOREAN = Words(
-    reading="글 읽는 중",
-    step="{:,}걸음",
-    epoch="{:.2f}번 읽음",
-    loss="손실 {:.3f}",
-    speed="초당 {:,.0f}토큰",
-    left="{} 남음",
-    rate="학습률 {:.3g}",
-    validation="검증",
-    figures="바이트당 {:.4f}비트, 퍼플렉서티 {:,.2f}",
-    best="지금까지 가장 좋음",
-    best_at="최고 {:.4f} ({:,}걸음)",
-    done="{:,}걸음 뒤 학습을 마침",
-    done_epochs="{:.2f}번 읽고 학습을 마침",
-)
-
-
 class ConsoleReporter(Reporter):
     """Shows how training goes, on standard error; use it in a `with` block, so that the display ends with it.
 
     `trained` is called up to a hundred times a second, so it looks at the clock and mostly does nothing else.
 
     Args:
-        words: In which language.
+        language: Of what it says.
+        reading: What it says before training begins, as a key of pages/texts/progress.toml.
         shows_stages: False leaves out what the training code says in English.
     """
 
-    def __init__(self, words: Words = ENGLISH, *, shows_stages: bool = True) -> None:
+    def __init__(self, language: Language = "en", *, reading: str = "reading", shows_stages: bool = True) -> None:
         self.latest: StepReport | None = None
-        self._words, self._shows_stages = words, shows_stages
+        self._tell, self._reading, self._shows_stages = Teller(language, "progress"), reading, shows_stages
         self._is_terminal = sys.stderr.isatty()
         self._live: Live | None = None
         self._last: EvaluationReport | None = None
@@ -198,9 +150,9 @@ class ConsoleReporter(Reporter):
         self._shown_at = now
         fraction = min(done / max(total, 1), 1.0)
         if self._is_terminal:
-            self._show(self._bar(fraction, self._words.reading))
+            self._show(self._bar(fraction, self._tell(self._reading)))
         else:
-            note(f"{self._words.reading} {fraction:4.0%}")
+            note(f"{self._tell(self._reading)} {fraction:4.0%}")
 
     def trained(self, report: StepReport) -> None:
         self.latest = report
@@ -219,9 +171,8 @@ class ConsoleReporter(Reporter):
         if report.is_best:
             self._best = report
         if not self._is_terminal and self.latest is not None:
-            words = self._words
-            figures = self._figures(report)
-            told = f"{words.validation} {figures}" + f" ({words.best})" * report.is_best
+            tell = self._tell
+            told = f"{tell('validation')} {self._figures(report)}" + f" ({tell('best')})" * report.is_best
             self._write_line([*self._progress_parts(self.latest), told])
 
     def finished(self) -> None:
@@ -229,34 +180,32 @@ class ConsoleReporter(Reporter):
         if self.latest is None or self._is_finished:
             return
         self._is_finished = True
-        words = self._words
-        epoch = self.latest.epoch
-        done = words.done.format(self.latest.step) if epoch is None else words.done_epochs.format(epoch)
+        tell, epoch = self._tell, self.latest.epoch
+        done = tell("done", steps=self.latest.step) if epoch is None else tell("done_epochs", epochs=epoch)
         told = [f"{done} ({duration(time.monotonic() - self._began)})"]
         if self._best is not None:
-            figures = self._figures(self._best)
-            told.append(f"{words.validation}: {figures} ({words.step.format(self._best.step)})")
+            told.append(f"{tell('validation')}: {self._figures(self._best)} ({tell('step', step=self._best.step)})")
         note("; ".join(told))
+
+    def _progress_parts(self, report: StepReport) -> list[str]:
+        tell = self._tell
+        return [
+            f"{report.fraction:4.0%}",
+            self._place(report),
+            tell("loss", loss=report.loss),
+            tell("speed", speed=report.tokens_per_second),
+            tell("left", time=duration(report.seconds_left)),
+        ]
 
     def _figures(self, report: EvaluationReport) -> str:
         told = report.figures
         if told.keys() == {"bits_per_byte", "perplexity"}:
-            return self._words.figures.format(told["bits_per_byte"], told["perplexity"])
+            return self._tell("figures", bits=told["bits_per_byte"], perplexity=told["perplexity"])
         return ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in told.items())
 
-    def _progress_parts(self, report: StepReport) -> list[str]:
-        words = self._words
-        return [
-            f"{report.fraction:4.0%}",
-            self._place(report),
-            words.loss.format(report.loss),
-            words.speed.format(report.tokens_per_second),
-            words.left.format(duration(report.seconds_left)),
-        ]
-
     def _place(self, report: StepReport) -> str:
-        words = self._words
-        return words.step.format(report.step) if report.epoch is None else words.epoch.format(report.epoch)
+        tell = self._tell
+        return tell("step", step=report.step) if report.epoch is None else tell("epoch", epoch=report.epoch)
 
     def _write_line(self, parts: list[str]) -> None:
         assert self.latest is not None
@@ -267,19 +216,19 @@ class ConsoleReporter(Reporter):
         from rich.console import Group
         from rich.text import Text
 
-        words = self._words
+        tell = self._tell
         now = [
             self._place(report),
-            words.loss.format(report.loss),
-            words.speed.format(report.tokens_per_second),
-            words.rate.format(report.learning_rate),
+            tell("loss", loss=report.loss),
+            tell("speed", speed=report.tokens_per_second),
+            tell("rate", rate=report.learning_rate),
         ]
         lines = [Text("   ".join(now), no_wrap=True, overflow="ellipsis")]
         if self._last is not None and self._best is not None:
-            figures = self._figures(self._last)
-            best = words.best_at.format(next(iter(self._best.figures.values())), self._best.step)
-            lines.append(Text(f"{words.validation} {figures}   {best}", no_wrap=True, overflow="ellipsis"))
-        return Group(self._bar(report.fraction, words.left.format(duration(report.seconds_left))), *lines)
+            best = tell("best_at", bits=next(iter(self._best.figures.values())), step=self._best.step)
+            told = f"{tell('validation')} {self._figures(self._last)}   {best}"
+            lines.append(Text(told, no_wrap=True, overflow="ellipsis"))
+        return Group(self._bar(report.fraction, tell("left", time=duration(report.seconds_left))), *lines)
 
     def _bar(self, fraction: float, beside: str) -> "RenderableType":
         from rich.progress_bar import ProgressBar

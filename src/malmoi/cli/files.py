@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from malmoi.cli.console import ENGLISH, ConsoleReporter, emit, note, print_facts, size
+from malmoi.cli.console import ConsoleReporter, emit, note, print_facts, size
 from malmoi.cli.options import Json, RunName
 
 Format = Literal["arpa", "word2vec", "word2vec-binary", "glove"]  # malmoi.interop.exchange.FORMATS, unimported
@@ -26,7 +26,7 @@ def export(
 ) -> None:
     from malmoi.interop.exchange import export_run
 
-    with ConsoleReporter(ENGLISH._replace(reading="writing the file")) as reporter:
+    with ConsoleReporter(reading="writing_file") as reporter:
         path = export_run(run, out, to, reporter.preparing, reporter.say)
     n_bytes = path.stat().st_size
     if json:
@@ -59,7 +59,7 @@ def import_file(
     from malmoi.interop.exchange import import_run
     from malmoi.runs.folder import IMPORTED_VECTORS, read_config
 
-    with ConsoleReporter(ENGLISH._replace(reading="reading the file")) as reporter:
+    with ConsoleReporter(reading="reading_file") as reporter:
         folder = import_run(
             file,
             out,

@@ -12,7 +12,7 @@ from typing import Literal
 
 Language = Literal["en", "ko"]
 Catalogue = Literal[
-    "comparison", "explanation", "explanation_page", "thesaurus", "vector_comparison", "vector_map"
+    "comparison", "demo", "explanation", "explanation_page", "progress", "thesaurus", "vector_comparison", "vector_map"
 ]  # a file in texts/ each
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from malmoi.cli.console import ENGLISH, ConsoleReporter, emit, note, print_table
+from malmoi.cli.console import ConsoleReporter, emit, note, print_table
 from malmoi.cli.options import Json
 from malmoi.errors import DataError
 
@@ -132,7 +132,7 @@ def load(source: str) -> "Vectors":
     """Vectors from a run or a file, with progress where that takes its time."""
     from malmoi.api import load_vectors
 
-    with ConsoleReporter(ENGLISH._replace(reading="reading the vectors")) as reporter:
+    with ConsoleReporter(reading="reading_vectors") as reporter:
         return load_vectors(source, progress=reporter.preparing)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from malmoi.cli.console import ENGLISH, ConsoleReporter, emit, note, print_facts, size
+from malmoi.cli.console import ConsoleReporter, emit, note, print_facts, size
 from malmoi.cli.options import Json
 from malmoi.errors import ConfigError
 
@@ -47,7 +47,7 @@ def convert(
     if target.exists():
         raise ConfigError(f"{out} exists already and was not changed. Choose another OUT, or remove it first.")
     error = 0.0
-    with ConsoleReporter(ENGLISH._replace(reading="reading the vectors")) as reporter:
+    with ConsoleReporter(reading="reading_vectors") as reporter:
         found = _read(vectors, limit, spaces, reporter)
     if found.unknown is not None:
         note(NO_PIECES)
@@ -56,7 +56,7 @@ def convert(
     if to == "saved":
         found.save(target)
     else:
-        with ConsoleReporter(ENGLISH._replace(reading="writing the vectors")) as reporter:
+        with ConsoleReporter(reading="writing_vectors") as reporter:
             write_vectors(target, found, to, progress=reporter.preparing)
     n_bytes = sum(path.stat().st_size for path in target.iterdir()) if target.is_dir() else target.stat().st_size
     if json:
