@@ -41,10 +41,6 @@ class Subject:
         """Every token of the vocabulary as people see it."""
         return [self.tokenizer.token(token_id) for token_id in range(self.tokenizer.vocab_size)]
 
-    def weight(self, name: str) -> Float64[np.ndarray, "..."]:
-        """A weight in float64."""
-        return np.asarray(self.weights[name], np.float64)
-
     def check_weights(self) -> None:
         """Refuse weights that are no numbers.
 
