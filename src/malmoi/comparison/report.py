@@ -16,7 +16,7 @@ from malmoi.comparison.measured import Measured
 from malmoi.comparison.overlap import RUN
 from malmoi.comparison.prompts import SAMPLING
 from malmoi.comparison.word_costs import Bucket
-from malmoi.pages.document import beside, document, with_code
+from malmoi.pages.document import beside, document, report_style, with_code
 from malmoi.pages.document import escape as _e
 from malmoi.pages.language import Teller
 
@@ -34,7 +34,7 @@ def render(found: Comparison, tell: Teller) -> str:
         f"<footer><p>{_e(tell('made_by', version=__version__))}</p></footer>\n"
     )
     scripts = (_plotly(), beside(__file__, "report.js"))
-    style = beside(__file__, "report.css")
+    style = report_style() + beside(__file__, "report.css")
     return document(tell.language, title, style=style, body=body, data=page.data(), scripts=scripts)
 
 

@@ -47,6 +47,11 @@ def beside(module: str, name: str) -> str:
     return Path(module).with_name(name).read_text(encoding="utf-8")
 
 
+def report_style() -> str:
+    """CSS that reports share which set models side by side; their own comes after it."""
+    return beside(__file__, "report.css")
+
+
 def escape(text: object) -> str:
     """Text as HTML."""
     return html.escape(str(text), quote=True)

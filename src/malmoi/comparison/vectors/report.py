@@ -26,7 +26,7 @@ from malmoi.comparison.vectors.settings import FIRST, TEXT, differing, in_order,
 from malmoi.evaluation.similarity import LEAST
 from malmoi.evaluation.vector_comparison import Score, SetOutcome, VectorComparison
 from malmoi.files import write_bytes
-from malmoi.pages.document import beside, document, with_code
+from malmoi.pages.document import beside, document, report_style, with_code
 from malmoi.pages.document import escape as _e
 from malmoi.pages.language import Language, Teller
 
@@ -56,7 +56,7 @@ def render(found: VectorComparison, tell: Teller, command: str = "") -> str:
         f"{page.header(title, command)}<main>\n{page.sections()}</main>\n"
         f"<footer><p>{_e(tell('made_by', version=__version__))}</p></footer>\n"
     )
-    style = beside(__file__, "report.css")
+    style = report_style() + beside(__file__, "report.css")
     return document(tell.language, title, style=style, body=body, data={}, scripts=())
 
 
