@@ -41,6 +41,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before anything loads a library that coun
 from stored_runs.asking import TEXT, answer, digests, environment  # noqa: E402 - see above
 
 import malmoi  # noqa: E402
+from malmoi.models.registry import RUNGS  # noqa: E402
 from malmoi.runs.folder import read_config, write_config  # noqa: E402
 from malmoi.training.progress import Interrupted, Reporter, StepReport  # noqa: E402
 
@@ -134,6 +135,11 @@ RUNS: dict[str, dict[str, Any]] = {
     "vectors-imported": {"import": "glove", "to": "word2vec", "file": "words.vec"},
     "lstm-stopped": {**LSTM, "stop_after": 960, "answers_of": "lstm"},
     "word2vec-stopped": {**SKIP_GRAM, "stop_after": 8, "answers_of": "word2vec"},
+}
+RUNS |= {  # a network that nothing else is said of
+    name: {**NEURAL, "rung": name, "tokenizer": "char", "steps": 1000, "seed": 8}
+    for name, rung in RUNGS.items()
+    if rung.is_network and name not in RUNS
 }
 
 OF_LANGUAGE_MODELS: list[dict[str, Any]] = [

@@ -191,6 +191,15 @@ RUNGS = {
             scratch="malmoi.scratch.recurrent:TimeGRU",
             explains="malmoi.explain.rungs.gru:explain_next",
         ),
+        _network(
+            "mgu",
+            "one gate, no separate cell",
+            "mgu:MGUConfig",
+            network="malmoi.models.mgu:MGULanguageModel",
+            numpy="malmoi.engines.networks.mgu:MGUNetwork",
+            scratch="malmoi.scratch.mgu:TimeMGU",
+            explains="malmoi.explain.rungs.mgu:explain_next",
+        ),
     )
 }
 

@@ -8,7 +8,7 @@ forgotten.
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Language = Literal["en", "ko"]
 Catalogue = Literal[
@@ -18,10 +18,19 @@ Catalogue = Literal[
 
 @cache
 def read_texts(catalogue: Catalogue) -> dict[str, dict[Language, str]]:
-    """Key -> language -> sentence, with {name} where a value goes."""
-    path = Path(__file__).parent / "texts" / f"{catalogue}.toml"
-    texts: dict[str, dict[Language, str]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    """Key -> language -> sentence, with {name} where a value goes.
+
+    What is said of one rung alone stands in a file of its own, `texts/rungs/NAME.toml`, by catalogue.
+    """
+    folder = Path(__file__).parent / "texts"
+    texts: dict[str, dict[Language, str]] = _read(folder / f"{catalogue}.toml")
+    for path in sorted((folder / "rungs").glob("*.toml")):
+        texts |= _read(path).get(catalogue, {})
     return texts
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 class Teller:
