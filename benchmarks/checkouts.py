@@ -14,6 +14,16 @@ from typing import NamedTuple
 HERE = Path(__file__).parents[1] / "src"
 WARM_UP = 1  # pairs that are not counted
 
+MEASURE = """
+import os, subprocess, sys, time
+began = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(child.pid, 0)
+wall = time.perf_counter() - began
+print(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / (1000 if sys.platform == "linux" else 1e6))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""  # in a process of its own, since the peak memory of a child counts what its parent had when it was forked
+
 
 class Cost(NamedTuple):
     """What one process took; seconds of processor time are those of all its threads."""
@@ -29,17 +39,12 @@ def run(source: Path, words: Sequence[str], environment: Mapping[str, str]) -> C
     Raises:
         RuntimeError: If it does not end well.
     """
-    began = os.times().elapsed
     variables = {**os.environ, **environment, "PYTHONPATH": str(source)}
-    child = subprocess.Popen([sys.executable, *words], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    assert child.stderr is not None
-    told = child.stderr.read().decode(errors="replace")
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall = os.times().elapsed - began
-    if child.returncode:
-        raise RuntimeError(f"{source}: {' '.join(words)} ended with {child.returncode}:\n{told[-2000:]}")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / (1000 if sys.platform == "linux" else 1e6))
+    command = [sys.executable, "-c", MEASURE, sys.executable, *words]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{source}: {' '.join(words)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return Cost(*map(float, done.stdout.split()))
 
 
 def compared(

@@ -14,6 +14,8 @@ from malmoi.errors import ConfigError, RunError
 from malmoi.models.ngram.model import NGramModel
 from malmoi.models.ngram.tables import Level, NGramTables, load_tables, save_tables, tables_from_levels
 
+pytestmark = pytest.mark.usefixtures("loops")
+
 
 @pytest.fixture(scope="module")
 def tables() -> NGramTables:
