@@ -7,7 +7,9 @@ Every verb of the command line and every route of a server calls what is here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -93,7 +95,9 @@ class Run:
 
     def load(self) -> None:
         """Read weights and tokenizer now, side by side; otherwise each is read when it is first needed."""
-        _ = self.model
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(import_module, "malmoi.generation.completion")  # which most questions need next
+            _ = self.model
 
     @once
     def vectors(self) -> "Vectors":

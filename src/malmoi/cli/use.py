@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from malmoi.api import Run
 
 BAR_WIDTH = 24  # characters, for a probability of 1
+FOR_ONE_ANSWER = {  # what libraries that are not imported yet would do for longer than the answer takes to be found
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # NumPy's threads go round and round for their next product: let them sleep at once
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # looked for in every package that is installed
+}
 
 
 def next_words(
@@ -30,9 +34,8 @@ def next_words(
     engine: Engine = "auto",
     json: Json = False,
 ) -> None:
-    # NumPy's threads wait for their next product by going round and round, for longer than one answer takes to be found. This
-    # lets them sleep at once; it has an effect before NumPy is imported, so not where malmoi is used as a library.
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    for name, value in FOR_ONE_ANSWER.items():
+        os.environ.setdefault(name, value)
     from malmoi.api import load
 
     model = load(run, device, engine)
