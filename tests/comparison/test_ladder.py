@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 from small import COMMON, Listener, quickly
 
-from malmoi.comparison import ladder as module
 from malmoi.comparison.contenders import read_contenders
 from malmoi.comparison.ground import Ground
-from malmoi.comparison.ladder import LADDER, MEASURING, REPORTING, Clock, ladder
+from malmoi.comparison.ladder import LADDER, Shares, ladder
 from malmoi.comparison.measuring import Bench
 from malmoi.errors import ConfigError, TrainingError
 from malmoi.pages.language import Teller
+from malmoi.training import budget as budgets
 from malmoi.training import pipeline
+from malmoi.training.budget import MEASURING, REPORTING, Budget
 
 RUNGS = ("unigram", "ngram", "rnn", "ngram+rnn")
 
@@ -48,7 +49,7 @@ class FakeBench(Bench):
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     clock = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(budgets.time, "monotonic", lambda: clock[0])
     return clock
 
 
@@ -59,10 +60,10 @@ def test_every_rung_of_the_ladder_exists() -> None:
 def test_later_rungs_get_more_and_all_of_it_is_used(now: list[float]) -> None:
     contenders = read_contenders(LADDER)
     bench: Any = FakeBench()
-    clock = Clock(bench, contenders, 600.0, started=now[0])
+    shares = Shares(bench, contenders, Budget(600.0, now[0]))
     seconds = {}
     for contender in contenders:
-        asked = clock.seconds_for(contender)
+        asked = shares.seconds_for(contender)
         if contender.takes_time:
             assert asked is not None
             seconds[contender.name] = asked
@@ -80,9 +81,9 @@ def test_later_rungs_get_more_and_all_of_it_is_used(now: list[float]) -> None:
 
 def test_what_an_earlier_call_took_counts(now: list[float]) -> None:
     contenders = read_contenders(["unigram", "ngram", "lstm"])
-    fresh = Clock(FakeBench(), contenders, 100.0, started=now[0]).seconds_for(contenders[2])
+    fresh = Shares(FakeBench(), contenders, Budget(100.0, now[0])).seconds_for(contenders[2])
     bench = FakeBench(ngram={"seconds": 30.0, "tokens_per_second": 1e6})
-    again = Clock(bench, contenders, 100.0, started=now[0]).seconds_for(contenders[2])
+    again = Shares(bench, contenders, Budget(100.0, now[0])).seconds_for(contenders[2])
     assert fresh is not None
     assert again is not None
     assert again == pytest.approx(fresh - 30)
@@ -90,10 +91,10 @@ def test_what_an_earlier_call_took_counts(now: list[float]) -> None:
 
 def test_without_time_left_a_rung_is_not_begun(now: list[float]) -> None:
     contenders = read_contenders(["nnlm", "lstm"])
-    clock = Clock(FakeBench(), contenders, 24.0, started=now[0])
+    shares = Shares(FakeBench(), contenders, Budget(24.0, now[0]))
     with pytest.raises(TrainingError, match="no time was left of the budget. Expected at least five seconds"):
-        clock.seconds_for(contenders[0])
-    assert (clock.seconds_for(contenders[1]) or 0) > 5  # its share goes to the next
+        shares.seconds_for(contenders[0])
+    assert (shares.seconds_for(contenders[1]) or 0) > 5  # its share goes to the next
 
 
 def test_a_ladder_tells_what_each_rung_bought(corpus: Path, tmp_path: Path) -> None:

@@ -18,30 +18,26 @@ from malmoi.comparison.contenders import Contender, check_options, read_contende
 from malmoi.comparison.measuring import Bench
 from malmoi.comparison.options import LadderOptions, takes
 from malmoi.errors import TrainingError
+from malmoi.training.budget import MEASURING, REPORTING, SHORTEST, SLACK, STARTING, Budget
 from malmoi.training.progress import Reporter
 
 LADDER = ("unigram", "ngram", "nnlm", "rnn", "lstm", "ngram+lstm")
-SHORTEST = 5.0  # seconds: training cannot do with less
-REPORTING = 7.0  # seconds kept back for the comparison and its report
 SLOW = (4000, 40_000)  # tokens a second that a neural model scores at least, in one stream and in several
-MEASURING, STARTING = 2.5, 4.0  # seconds: latency and continuation; another process, whose memory is measured
-SLACK = 1.3  # a busy machine may take so many times as long as before
 
 
-class Clock:
+class Shares:
     """Divides the time of a ladder among its rungs.
 
     Args:
         bench: Where they are taken.
         contenders: All of them, in order.
-        total: Seconds, for everything.
-        started: When the command began, by time.monotonic().
+        budget: For everything.
     """
 
-    def __init__(self, bench: Bench, contenders: Sequence[Contender], total: float, started: float) -> None:
-        self._bench, self._contenders, self._total = bench, contenders, total
+    def __init__(self, bench: Bench, contenders: Sequence[Contender], budget: Budget) -> None:
+        self._bench, self._contenders = bench, contenders
         known = [found.seconds for contender in contenders if (found := bench.recall(contender)) is not None]
-        self._started = started - sum(known)  # what an earlier call took counts
+        self._budget = budget.after(sum(known, 0.0))  # what an earlier call took counts
 
     def seconds_for(self, contender: Contender) -> float | None:
         """How long a rung may be trained; None for one that counts.
@@ -56,7 +52,7 @@ class Clock:
         ]
         trained = [other for other in self._contenders if other.takes_time]
         shares = {other.name: 1 + place for place, other in enumerate(trained)}
-        left = self._total - (time.monotonic() - self._started) - REPORTING
+        left = self._budget.left() - REPORTING
         left -= sum(self._measuring(other) for other in to_come)
         seconds = left * shares[contender.name] / sum(shares[other.name] for other in to_come if other.takes_time)
         if seconds < SHORTEST:
@@ -116,7 +112,9 @@ def ladder(
     if asked.seconds is None:
         failures, stopped = take_all(bench, contenders, lambda contender: None)
     else:
-        failures, stopped = take_all(bench, contenders, Clock(bench, contenders, asked.seconds, started).seconds_for)
+        failures, stopped = take_all(
+            bench, contenders, Shares(bench, contenders, Budget(asked.seconds, started)).seconds_for
+        )
     return conclude(bench, contenders, failures, stopped, report, tell_steps)
 
 

@@ -14,10 +14,9 @@ from malmoi.errors import ConfigError
 from malmoi.pages.language import Language
 from malmoi.settings import Settings
 from malmoi.text.sources import Unit
-from malmoi.training.budget import parse_budget
+from malmoi.training.budget import WORTH_A_PROCESS, parse_budget
 
 TokenizerKind = Literal["word", "char", "jamo", "bpe", "unigram", "morpheme"]  # text.tokenizers.KINDS, unimported
-WORTH_A_PROCESS = 180.0  # seconds of a ladder's budget from which on memory is measured
 SomeFunction = TypeVar("SomeFunction", bound=Callable[..., Any])
 SomeOptions = TypeVar("SomeOptions", bound="CompareOptions")
 

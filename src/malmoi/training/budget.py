@@ -4,6 +4,7 @@ The clock runs from the moment the command began, so reading the text and writin
 of a budget that something may take stands in this file.
 """
 
+import math
 import re
 import time
 from dataclasses import dataclass, replace
@@ -19,6 +20,12 @@ LEAST_TRAINING_SHARE = 0.2  # with less than that left after preparing the text,
 VALIDATION_SHARE = 0.02  # the validation text is read once more at the end only if it takes no longer
 VECTORS_SHARE = 0.98  # what learning vectors may take of it; the rest is for writing files
 EVALUATION_SPACING = 40  # by the clock, training takes at least so many times as long as the evaluations between it
+
+# Of a ladder, in seconds
+REPORTING = 7.0  # kept back for the comparison and its report
+MEASURING, STARTING = 2.5, 4.0  # latency and continuation; another process, whose memory is measured
+SLACK = 1.3  # a busy machine may take so many times as long as before
+WORTH_A_PROCESS = 180.0  # of budget, from which on memory is measured
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,10 @@ class Budget:
     def elapsed(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self.started
+
+    def left(self) -> float:
+        """Seconds to come, less than 0 where it is overrun; infinite if there is no budget."""
+        return math.inf if self.seconds is None else self.seconds - self.elapsed()
 
     def after(self, spent: float) -> "Budget":
         """What a resumed run has of it, which spent some before."""
