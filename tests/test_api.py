@@ -155,7 +155,7 @@ def test_a_card_tells_figures_and_what_the_model_is_for(tmp_path: Path) -> None:
     part = {"perplexity": 95.57, "bits_per_byte": 1.2052, "word_perplexity": None, "unk_share": 0.06, "tokens": 82430}
     config = RunConfig(
         family="lstm",
-        model={"embed_dim": 3, "hidden_size": 4, "n_layers": 2},
+        model={"vocab_size": 10002, "embed_dim": 3, "hidden_size": 4, "n_layers": 2},
         training={"budget_seconds": 600.0},
         tokenizer={"kind": "word", "vocab_size": 10002},
         data={"train": {"bytes": 5_101_618, "sha256": "ab" * 32}},

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from malmoi.arrays import read_arrays
 from malmoi.cli.console import ConsoleReporter
 from malmoi.layers.noise import Noise
-from malmoi.runs.folder import read_metrics, trim_metrics
+from malmoi.models.registry import RUNGS
+from malmoi.runs.card import write_card
+from malmoi.runs.folder import RunConfig, read_metrics, trim_metrics
 from malmoi.training.loop import Trainer
 from malmoi.training.objectives.objective import Batch, Objective
 from malmoi.training.progress import EvaluationReport, Interrupted, Reporter, StepReport
@@ -172,3 +174,23 @@ def test_the_progress_line_names_the_figure_of_the_objective(
     told = capsys.readouterr().err
     assert "accuracy 0." in told
     assert "bits per byte" not in told
+
+
+def test_a_card_tells_the_figures_of_any_objective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a run of labels will be described: by its own figures, and nothing of bits per byte."""
+    rung = RUNGS["lstm"]._replace(name="labels", kind="classifier")
+    monkeypatch.setitem(RUNGS, "labels", rung)
+    config = RunConfig(
+        family="labels",
+        model={"vocab_size": 9, "embed_dim": 3, "hidden_size": 4, "n_layers": 2},
+        training={"steps": 60},
+        tokenizer={"kind": "word", "vocab_size": 9},
+        data={"train": {"bytes": 1234, "sha256": "ab" * 32}},
+        figures={"valid": {"accuracy": 0.9, "macro_f1": 0.85}, "steps": 60, "epochs": 4.0, "parameters": 5},
+    )
+    write_card(tmp_path, config)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "A `labels` classifier, trained with malmoi" in card
+    assert "| data | accuracy | macro f1 |\n| --- | --- | --- |\n| valid | 0.9000 | 0.8500 |" in card
+    assert "embedding, hidden, layers | 3, 4, 2" in card
+    assert "bits per byte" not in card

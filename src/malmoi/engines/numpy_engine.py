@@ -78,6 +78,7 @@ class NumPyLanguageModel(VectorLanguageModel):
         if rung is None or rung.numpy is None:
             known = ", ".join(rung.name for rung in RUNGS.values() if rung.numpy is not None)
             raise ConfigError(f"A {type(config).__name__} has no twin in NumPy. Known are: {known}.")
+        self.family = rung.name
         self._network: Network = resolve(rung.numpy)(config, self.weights, start_id)
         self._output = weights["output.weight"].T  # (W, V)
         self._bias = self.weights["output.bias"]  # (V,)

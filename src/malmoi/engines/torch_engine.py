@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from malmoi.models.interface import LogProbs, State, TokenIds, VectorLanguageModel
 from malmoi.models.network import NetworkState, NextTokenNetwork
+from malmoi.models.registry import rung_of
 
 BLOCK_ELEMENTS = 1 << 24  # logits held at a time: 64 MB
 
@@ -50,6 +51,8 @@ class TorchLanguageModel(VectorLanguageModel):
     def __init__(self, network: NextTokenNetwork, start_id: int) -> None:
         self.network, self.start_id = network.eval(), start_id
         self.vocab_size = network.config.vocab_size
+        rung = rung_of(network.config)
+        self.family = "" if rung is None else rung.name
 
     @property
     def device(self) -> torch.device:

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 
 from malmoi.arrays import read_arrays
 from malmoi.explain.question import Subject
-from malmoi.models.combined import Cached, Interpolated
 from malmoi.models.interface import LanguageModel
-from malmoi.models.ngram import NGramModel
 from malmoi.models.options.base import ModelConfig
-from malmoi.models.registry import find_rung, rung_of
+from malmoi.models.registry import find_rung
 from malmoi.runs.folder import RunConfig
 from malmoi.text.tokenizers import Tokenizer
 
@@ -27,17 +25,9 @@ def subject_of_run(folder: Path, config: RunConfig, model: LanguageModel, tokeni
 
 def subject_of_model(model: LanguageModel, tokenizer: Tokenizer, name: str) -> Subject:
     """A model that may be no run: a mixture, or a member of one."""
-    if isinstance(model, Interpolated):
-        return Subject(name, "interpolated", model, tokenizer)
-    if isinstance(model, Cached):
-        return Subject(name, "cached", model, tokenizer)
-    if isinstance(model, NGramModel):
-        return Subject(name, "ngram", model, tokenizer)
-    config = _config_of(model)
+    config, family = _config_of(model), model.family or type(model).__name__
     if config is None:
-        return Subject(name, type(model).__name__, model, tokenizer)
-    rung = rung_of(config)
-    family = type(model).__name__ if rung is None else rung.name
+        return Subject(name, family, model, tokenizer)
     return Subject(name, family, model, tokenizer, config, _weights_of(model))
 
 

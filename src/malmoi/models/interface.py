@@ -119,6 +119,7 @@ class LanguageModel(ABC):
     """
 
     vocab_size: int
+    family: str = ""  # the rung that it is of, or the kind of combination: what finds its explainer
     restarts_at_line_end: bool = False  # after the end of a line the state is that of `start`
     finds_top_directly: bool = False  # `top` costs less than `step`: it need not look at the whole vocabulary
     context_length: int | None = (

@@ -31,6 +31,8 @@ class Cached(LanguageModel):
             suit news text. `malmoi.evaluation.caching.tune_cache` finds better ones on a text.
     """
 
+    family = "cached"
+
     def __init__(self, model: LanguageModel, cache: Cache | None = None) -> None:
         self.model, self.cache = model, default_cache(model) if cache is None else cache
         self.vocab_size = model.vocab_size

@@ -102,6 +102,8 @@ class Interpolated(LanguageModel):
         ConfigError: If there is no model, their vocabularies differ in size, or the weights are no distribution.
     """
 
+    family = "interpolated"
+
     def __init__(
         self, models: Sequence[LanguageModel], weights: ArrayLike | None = None, buckets: Buckets | None = None
     ) -> None:

@@ -61,6 +61,8 @@ class NGramModel(LanguageModel):
     restarts_at_line_end = True
     finds_top_directly = True
 
+    family = "ngram"
+
     def __init__(self, tables: NGramTables, bos_id: int, eos_id: int, n_threads: int | None = None) -> None:
         self.tables, self.vocab_size, self.bos_id, self.eos_id = tables, tables.vocab_size, bos_id, eos_id
         self.n_threads = n_threads or os.cpu_count() or 1

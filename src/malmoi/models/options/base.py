@@ -53,6 +53,11 @@ class NeuralConfig(ModelConfig, ABC):
 
     @property
     @abstractmethod
+    def shape(self) -> tuple[str, str]:
+        """What a model card says of its sizes: their names, and the numbers."""
+
+    @property
+    @abstractmethod
     def noise(self) -> float:
         """The dropout that weighs most."""
 
@@ -105,6 +110,10 @@ class LayeredConfig(NeuralConfig, ABC):
     @property
     def widths(self) -> str:
         return f"{self.embed_dim}/{self.hidden_size}"
+
+    @property
+    def shape(self) -> tuple[str, str]:
+        return "embedding, hidden, layers", f"{self.embed_dim}, {self.hidden_size}, {self.n_layers}"
 
     @property
     def noise(self) -> float:
