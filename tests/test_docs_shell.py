@@ -18,9 +18,9 @@ from shell import Answer, Example
 
 from malmoi import machine
 from malmoi.cli.console import ConsoleReporter
-from malmoi.comparison import bench
-from malmoi.comparison.language import texts
+from malmoi.comparison import measuring
 from malmoi.models.registry import RUNGS
+from malmoi.pages.language import read_texts
 from malmoi.training import planner
 
 ROOT = Path(__file__).parents[1]
@@ -83,7 +83,7 @@ def desk(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Desk"
     monkeypatch.setenv("MALMOI_WORDNET", str(folder / "wordnet"))
     monkeypatch.setattr(planner, "DEFAULT_WIDTH", NARROW)
     monkeypatch.setattr(machine, "measure_matmul", lambda *_: 1e3)  # GFLOP/s; to measure takes longer than to train
-    monkeypatch.setattr(bench, "peak_memory", lambda *_: 100_000_000)  # bytes; else a process for each model
+    monkeypatch.setattr(measuring, "peak_memory", lambda *_: 100_000_000)  # bytes; else a process for each model
     return Desk(stand_ins.Runs(shelf), monkeypatch)
 
 
@@ -167,16 +167,18 @@ def shortened(words: list[str], is_shown: bool) -> list[str]:
     lasting = [word for before, word in pairwise(["", *words]) if not {before, word} & LASTING]
     if words[0] in ("compare", "ladder"):
         return [words[0], "corpus.txt", *lasting[2:], "--steps", "1"]  # which is small, whatever the page made
-    if words[0] == "train" and words[1] in RUNGS and RUNGS[words[1]].kind == "steps":
+    if words[0] == "train" and words[1] in RUNGS and RUNGS[words[1]].is_network:
         return [*words, *IN_VAIN] if is_shown and "--budget" in words else [*lasting, "--steps", "2"]
     return words
 
 
 def gains() -> re.Pattern[str]:
     """What may stand in the last column of a ladder."""
-    told = texts()
+    told = read_texts("comparison")
     sentences = [sentence.split("  ")[-1] for key in LADDER for sentence in told[key].values()]
-    patterns = [re.escape(sentence).replace(r"\{\}", "[a-z0-9+:-]+") for sentence in sentences if sentence != "{}"]
+    patterns = [
+        re.sub(r"\\\{\w+\\\}", "[a-z0-9+:-]+", re.escape(sentence)) for sentence in sentences if sentence[0] != "{"
+    ]
     patterns += [re.escape(gain) for key in told if key.startswith("gain_") for gain in told[key].values()]
     return re.compile(rf"(?:[−+-]{shell.NUMBER}|{'|'.join(patterns)})")
 
