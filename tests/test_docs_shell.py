@@ -177,7 +177,7 @@ def gains() -> re.Pattern[str]:
     told = read_texts("comparison")
     sentences = [sentence.split("  ")[-1] for key in LADDER for sentence in told[key].values()]
     patterns = [
-        re.sub(r"\\\{\w+\\\}", "[a-z0-9+:-]+", re.escape(sentence)) for sentence in sentences if sentence[0] != "{"
+        re.sub(r"\\\{\w+\\\}", "[a-z0-9+:-]+", re.escape(sentence)) for sentence in sentences if not re.fullmatch(r"\{\w+\}", sentence)
     ]
     patterns += [re.escape(gain) for key in told if key.startswith("gain_") for gain in told[key].values()]
     return re.compile(rf"(?:[−+-]{shell.NUMBER}|{'|'.join(patterns)})")
