@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -41,16 +42,20 @@ def lstm_run(folder: Path, kind: str) -> Path:
     return folder
 
 
+def scores(run: malmoi.Run, lines: list[str]) -> list[float]:
+    return list(run.score(lines))
+
+
 def questions(run: malmoi.Run) -> list[Callable[[], Any]]:
     """Everything that a server asks of a run; typed texts grow, as those of a person do."""
     asked: list[Callable[[], Any]] = []
     for context in CONTEXTS:
         asked += [
-            lambda context=context: run.next(context, 5),
-            lambda context=context: run.next(context, 5, whole_words=False),
-            lambda context=context: run.complete(context, 4),
-            lambda context=context: run.generate(context, max_tokens=6, seed=2, n=2),
-            lambda context=context: list(run.score([context, "the cat"])),
+            partial(run.next, context, 5),
+            partial(run.next, context, 5, whole_words=False),
+            partial(run.complete, context, 4),
+            partial(run.generate, context, max_tokens=6, seed=2, n=2),
+            partial(scores, run, [context, "the cat"]),
         ]
     return asked
 
