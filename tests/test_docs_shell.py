@@ -176,9 +176,8 @@ def gains() -> re.Pattern[str]:
     """What may stand in the last column of a ladder."""
     told = read_texts("comparison")
     sentences = [sentence.split("  ")[-1] for key in LADDER for sentence in told[key].values()]
-    patterns = [
-        re.sub(r"\\\{\w+\\\}", "[a-z0-9+:-]+", re.escape(sentence)) for sentence in sentences if not re.fullmatch(r"\{\w+\}", sentence)
-    ]
+    spoken = [sentence for sentence in sentences if not re.fullmatch(r"\{\w+\}", sentence)]
+    patterns = [re.sub(r"\\\{\w+\\\}", "[a-z0-9+:-]+", re.escape(sentence)) for sentence in spoken]
     patterns += [re.escape(gain) for key in told if key.startswith("gain_") for gain in told[key].values()]
     return re.compile(rf"(?:[−+-]{shell.NUMBER}|{'|'.join(patterns)})")
 

@@ -2,9 +2,9 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,8 +18,9 @@ from malmoi.layers.noise import Noise
 from malmoi.models.registry import RUNGS
 from malmoi.runs.card import write_card
 from malmoi.runs.folder import RunConfig, read_metrics, trim_metrics
+from malmoi.runs.opening import OpenRun
 from malmoi.training.loop import Trainer
-from malmoi.training.objectives.objective import Batch, Objective
+from malmoi.training.objectives.objective import Batch, Cost, Data, Objective
 from malmoi.training.progress import EvaluationReport, Interrupted, Reporter, StepReport
 from malmoi.training.settings import TrainingSettings
 
@@ -60,6 +61,17 @@ class Labels(Objective):
         self.rows, self.labels = torch.from_numpy(rows), torch.from_numpy(labels)
         self.settings, self.steps_per_epoch = settings, len(rows) // settings.batch_size
         self.mean = torch.zeros(N_FEATURES)
+
+    @classmethod
+    def on(cls, network: nn.Module, data: Data, settings: TrainingSettings) -> "Labels":
+        assert isinstance(network, RowClassifier)
+        return cls(network, *data.train, settings)
+
+    def measuring_costs(self, parts: Sequence[Any]) -> list[Cost]:
+        return [Cost(0.0, 0.0) for _ in parts]
+
+    def measure(self, run: OpenRun, part: Any) -> dict[str, Any]:
+        return {"accuracy": self.validate()}
 
     @classmethod
     def rehearsal(cls, network: nn.Module, settings: TrainingSettings, noise: Noise) -> Tensor:

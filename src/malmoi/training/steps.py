@@ -1,10 +1,9 @@
 """From a text to the run folder of a network: prepare, plan, train step by step, evaluate, describe."""
 
 import shutil
-import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from malmoi.errors import ConfigError
 from malmoi.models.options.base import NeuralConfig
@@ -14,6 +13,7 @@ from malmoi.training.budget import DEFAULT, Budget
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.checkpoint import load_checkpoint
 from malmoi.training.initialising import Beginning, begin_as, find_beginning, read_vectors
+from malmoi.training.objectives.objective import Data, Objective
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked
 from malmoi.training.settings import TrainingSettings
@@ -23,17 +23,7 @@ if TYPE_CHECKING:
     from malmoi.models.network import NextTokenNetwork
     from malmoi.training.loop import Trainer
 
-EVALUATION_STREAMS, EVALUATION_WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
-TIMED_TOKENS = 128  # of each stream, to know how long those figures take
 PARTS = ("train", "valid", "test")  # of the text
-
-
-class Texts(NamedTuple):
-    """Token views of what is learnt from, what is held back, and what is only scored in the end."""
-
-    train: Any
-    valid: Any
-    test: Any  # or None
 
 
 def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
@@ -83,9 +73,9 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     )
     for reason in plan.reasons:
         reporter.stage(reason)
-    texts = Texts(prepared.train, prepared.valid, prepared.test)
+    data = Data(prepared.train, prepared.valid, prepared.test)
     network = _network(rung, plan.model, plan.training, tokenizer.eos_id, device, beginning)
-    objective = _objective(rung, network, texts, plan.training)  # refuses a text that is too short
+    objective = _objective(rung, network, data, plan.training)  # refuses a text that is too short
     figures: dict[str, Any] = {"parameters": sum(parameter.numel() for parameter in network.parameters())}
     if beginning is not None:
         figures |= beginning.figures()
@@ -103,7 +93,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
     write_config(folder, config)
-    return _run(folder, config, objective, plan.training, texts, budget, reporter)
+    return _run(folder, config, objective, plan.training, data, budget, reporter)
 
 
 def resume(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: Reporter) -> Path:
@@ -123,10 +113,10 @@ def resume(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: 
     tokenizer = Tokenizer.load(folder)
     train_source, valid, test = (recorded_source(folder, config, name, asked.request.text) for name in PARTS)
     assert train_source is not None
-    texts = Texts(*encode(train_source, valid, test, tokenizer, reporter))
+    data = Data(*encode(train_source, valid, test, tokenizer, reporter))
     network = _network(rung, rung.config.parse(config.model), settings, tokenizer.eos_id, device)
-    objective = _objective(rung, network, texts, settings)
-    return _run(folder, config, objective, settings, texts, budget, reporter, resume=True)
+    objective = _objective(rung, network, data, settings)
+    return _run(folder, config, objective, settings, data, budget, reporter, resume=True)
 
 
 def _network(
@@ -154,17 +144,18 @@ def _network(
     return network
 
 
-def _objective(rung: Rung, network: "NextTokenNetwork", texts: Texts, settings: TrainingSettings) -> Any:
+def _objective(rung: Rung, network: "NextTokenNetwork", data: Data, settings: TrainingSettings) -> Objective:
     assert rung.objective is not None
-    return resolve(rung.objective)(network, texts.train, texts.valid, texts.valid.counts, settings)
+    objective: Objective = resolve(rung.objective).on(network, data, settings)
+    return objective
 
 
 def _run(
     folder: Path,
     config: RunConfig,
-    objective: Any,
+    objective: Objective,
     settings: TrainingSettings,
-    texts: Texts,
+    data: Data,
     budget: Budget,
     reporter: Reporter,
     resume: bool = False,
@@ -174,13 +165,9 @@ def _run(
 
     seconds, validates = None, True
     if budget.seconds is not None:
-        per_token = _evaluation_seconds(objective.network)
-        validates = budget.allows_validation(per_token * len(texts.valid))
-        final = 0.5 + per_token * sum(
-            len(part) + EVALUATION_STREAMS * EVALUATION_WARM_UP
-            for part in (texts.valid if validates else None, texts.test)
-            if part is not None
-        )
+        for_valid, *others = objective.measuring_costs([data.valid, *([] if data.test is None else [data.test])])
+        validates = budget.allows_validation(for_valid.data)
+        final = 0.5 + sum(sum(cost) for cost in ([for_valid, *others] if validates else others))
         spent = load_checkpoint(folder, ())[0].seconds if resume else 0.0
         seconds = spent + (budget.after(spent).for_steps(final) or 0.0)
         if seconds <= spent:
@@ -190,12 +177,12 @@ def _run(
         trim_metrics(folder, trainer.progress.step)
         reporter.stage(f"resuming {folder} at step {trainer.progress.step:,}")
     trainer.run()
-    _finish(folder, config, trainer, texts, validates, reporter)
+    _finish(folder, config, trainer, data, validates, reporter)
     return folder
 
 
 def _finish(
-    folder: Path, config: RunConfig, trainer: "Trainer", texts: Texts, validates: bool, reporter: Reporter
+    folder: Path, config: RunConfig, trainer: "Trainer", data: Data, validates: bool, reporter: Reporter
 ) -> None:
     """Final figures with the best weights, the model card, and no checkpoint any more.
 
@@ -203,7 +190,6 @@ def _finish(
         validates: Read the validation text once more, in float32 and with warm-up; otherwise its figures are those of the best
             evaluation during training, which are made in the training precision.
     """
-    from malmoi.evaluation.perplexity import evaluate
     from malmoi.runs.card import write_card
     from malmoi.runs.opening import open_run
 
@@ -219,33 +205,11 @@ def _finish(
     if not validates and progress.best is not None:
         figures["valid"] = trainer.objective.final(progress.best)
     run = open_run(folder, str(next(trainer.objective.network.parameters()).device))
-    for name, tokens in (("valid", texts.valid if validates else None), ("test", texts.test)):
-        if tokens is not None:
+    for name, part in (("valid", data.valid if validates else None), ("test", data.test)):
+        if part is not None:
             reporter.stage(f"evaluating on the {name} text")
-            measured = evaluate(
-                run.model, run.tokenizer, tokens, streams=EVALUATION_STREAMS, warm_up=EVALUATION_WARM_UP
-            )
-            figures[name] = measured.to_dict()
+            figures[name] = trainer.objective.measure(run, part)
     config = config.model_copy(update={"figures": figures})
     write_card(folder, config)
     write_config(folder, config)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-
-
-def _evaluation_seconds(model: Any) -> float:
-    """How long the figures at the end take for each token, from a short measurement in the precision they are made in."""
-    import numpy as np
-
-    from malmoi.engines.torch_engine import TorchLanguageModel
-
-    low, model.compute_dtype = model.compute_dtype, None
-    served = TorchLanguageModel(model, start_id=0)
-    ids = np.zeros((EVALUATION_STREAMS, TIMED_TOKENS), np.int64)
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        served.score(ids, served.start(EVALUATION_STREAMS))
-        seconds.append(time.perf_counter() - began)
-    model.compute_dtype = low
-    model.train()
-    return min(seconds) / ids.size

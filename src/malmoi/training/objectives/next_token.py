@@ -6,9 +6,11 @@ Shapes: B sequences, T tokens each.
 """
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -19,11 +21,14 @@ from malmoi.data.windows import BPTTWindows, Window
 from malmoi.layers.noise import Noise
 from malmoi.layers.output import linear_cross_entropy
 from malmoi.models.network import NetworkState, NextTokenNetwork
+from malmoi.runs.opening import OpenRun
 from malmoi.store import Tokens
-from malmoi.training.objectives.objective import Batch, Objective
+from malmoi.training.objectives.objective import Batch, Cost, Data, Objective
 from malmoi.training.settings import TrainingSettings
 
 VALIDATION_STREAMS, VALIDATION_WINDOW = 32, 128
+STREAMS, WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
+TIMED_TOKENS = 128  # of each stream, to know how long those figures take
 
 
 class NextToken(Objective):
@@ -56,6 +61,11 @@ class NextToken(Objective):
         self.valid_windows, self.valid_counts = validation_windows(valid), valid_counts
         self.steps_per_epoch = self.windows.steps_per_epoch
         self.state: NetworkState | None = None
+
+    @classmethod
+    def on(cls, network: nn.Module, data: Data, settings: TrainingSettings) -> "NextToken":
+        assert isinstance(network, NextTokenNetwork)
+        return cls(network, data.train, data.valid, data.valid.counts, settings)
 
     @classmethod
     def rehearsal(cls, network: nn.Module, settings: TrainingSettings, noise: Noise) -> Float[Tensor, ""]:
@@ -101,6 +111,15 @@ class NextToken(Objective):
         from malmoi.evaluation.perplexity import from_counts
 
         return from_counts(self.valid_counts, value * self.valid_counts.n_tokens, seconds=0.0).to_dict()
+
+    def measuring_costs(self, parts: Sequence[Tokens]) -> list[Cost]:
+        per_token = _seconds_per_token(self.network)
+        return [Cost(per_token * len(part), per_token * STREAMS * WARM_UP) for part in parts]
+
+    def measure(self, run: OpenRun, part: Any) -> dict[str, Any]:
+        from malmoi.evaluation.perplexity import evaluate
+
+        return evaluate(run.model, run.tokenizer, part, streams=STREAMS, warm_up=WARM_UP).to_dict()
 
     def carried(self) -> dict[str, Tensor]:
         return {
@@ -166,3 +185,20 @@ def validation_windows(tokens: Tokens) -> list[Window]:
     window = min(VALIDATION_WINDOW, (len(tokens) - 1) // streams)
     windows = BPTTWindows(tokens, streams, window, seed=0)
     return [windows.at(step) for step in range(windows.steps_per_epoch)]
+
+
+def _seconds_per_token(network: NextTokenNetwork) -> float:
+    """How long the figures at the end take for each token, in the precision they are made in."""
+    from malmoi.engines.torch_engine import TorchLanguageModel
+
+    low, network.compute_dtype = network.compute_dtype, None
+    served = TorchLanguageModel(network, start_id=0)
+    ids = np.zeros((STREAMS, TIMED_TOKENS), np.int64)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        served.score(ids, served.start(STREAMS))
+        seconds.append(time.perf_counter() - began)
+    network.compute_dtype = low
+    network.train()
+    return min(seconds) / ids.size

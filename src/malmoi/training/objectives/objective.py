@@ -5,14 +5,30 @@ all trained by the same loop.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from malmoi.layers.noise import Noise
+    from malmoi.runs.opening import OpenRun
     from malmoi.training.settings import TrainingSettings
+
+
+class Data(NamedTuple):
+    """What is learnt from, what is held back, and what is only measured in the end, each as the objective reads it."""
+
+    train: Any
+    valid: Any
+    test: Any  # or None
+
+
+class Cost(NamedTuple):
+    """Seconds that measuring takes: for the data itself, and around it, as for text that is only read to warm up."""
+
+    data: float
+    around: float
 
 
 class Batch(NamedTuple):
@@ -47,6 +63,15 @@ class Objective(ABC):
 
     network: "nn.Module"
     steps_per_epoch: int
+
+    @classmethod
+    @abstractmethod
+    def on(cls, network: "nn.Module", data: Data, settings: "TrainingSettings") -> "Objective":
+        """The objective of a network on prepared data.
+
+        Raises:
+            DataError: If there is too little of it.
+        """
 
     @classmethod
     @abstractmethod
@@ -95,3 +120,11 @@ class Objective(ABC):
     def final(self, value: float) -> dict[str, Any]:
         """The figures of the best weights for config.json, where validation data is not read once more at the end."""
         return dict(self.recorded(value))
+
+    @abstractmethod
+    def measuring_costs(self, parts: Sequence[Any]) -> list[Cost]:
+        """How long `measure` will take on each of these parts of the data, from a short measurement."""
+
+    @abstractmethod
+    def measure(self, run: "OpenRun", part: Any) -> dict[str, Any]:
+        """The figures of the finished run on a part of the data, as config.json has them and the card shows them."""
