@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from malmoi.cli import main
 from malmoi.engines.networks.network import Network
 from malmoi.models.network import NextTokenNetwork
 from malmoi.models.options.base import ModelConfig, NeuralConfig
@@ -60,3 +61,15 @@ def test_no_table_of_rungs_stands_beside_the_registry() -> None:
     ]
     assert not wrong, "\n".join(wrong)
     assert rungs_in(ast.parse('{"lstm": 1, "gru": 2}', mode="eval").body) == ["lstm", "gru"]
+
+
+@pytest.mark.parametrize("value", ['["lstm"]', "3", "true", '{name = "lstm"}'])
+def test_a_recipe_whose_rung_is_no_name_is_one_message(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'rung = {value}\ntext = "corpus.txt"\n', encoding="utf-8")
+    assert main(["train", "--recipe", str(recipe)]) == 2
+    told = capsys.readouterr().err
+    assert "names no rung. The name of one was expected, as rung = " in told or "unknown table [rung]" in told
+    assert "Traceback" not in told

@@ -40,7 +40,7 @@ class Rung(NamedTuple):
         settings: The class that says how it is trained, a `Settings`.
         trains: Trains a new run: a function of (rung, a `training.request.Asked`, reporter).
         resumes: Goes on with a run that was stopped; None where training is one pass and begins again.
-        opens: Makes what a run holds into a model: a function of a `runs.opening.Opening`.
+        opens: Makes what a run holds into a model: a function of a `models.opening.Opening`.
         network: The PyTorch module that is trained step by step.
         objective: What its training minimises, and what it is validated by: a `training.objectives.Objective`.
         numpy: The same network for the NumPy engine, an `engines.networks.network.Network`.
@@ -206,12 +206,14 @@ RUNGS = {
 LANGUAGE_MODELS = {name: rung for name, rung in RUNGS.items() if rung.kind == "language model"}
 
 
-def find_rung(name: str) -> Rung:
+def find_rung(name: object) -> Rung:
     """The rung of that name.
 
     Raises:
-        ConfigError: If there is none, with the nearest name.
+        ConfigError: If there is none, with the nearest name, or that is no name at all.
     """
+    if not isinstance(name, str):  # as from a recipe
+        raise ConfigError(f"rung={name!r} names no rung. The name of one was expected, as rung = \"lstm\".")
     if name in RUNGS:
         return RUNGS[name]
     near = difflib.get_close_matches(name, RUNGS, n=1)
