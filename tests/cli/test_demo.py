@@ -183,7 +183,7 @@ def test_the_tour_in_korean_speaks_korean(malmoi: Malmoi, tours: list[dict[str, 
     assert f"글: 주신 글 {text}. 배울 글 190줄, 시험용으로 떼어 둔 글 10줄" in err
     assert "2분 동안" in err
     assert "모델\t바이트당 비트\t학습 시간\t" in out
-    assert "‘the’ 다음에 올 말\n낱말\t확률\n" in out
+    assert "‘the’ 다음에 올 말\n단어\t확률\n" in out
     assert "이제 이렇게 해 보세요:\n" in out
 
 

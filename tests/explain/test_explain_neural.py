@@ -128,8 +128,8 @@ def test_a_long_text_is_bounded_and_says_so(tmp_path: Path, family: str, monkeyp
     if family == "nnlm":
         return
     assert "마지막 9토큰" in bounded.notes[0]
-    assert "마지막 4걸음의 게이트" in bounded.notes[1]
-    assert "마지막 4걸음만 거슬러" in bounded.notes[2]
+    assert "마지막 4스텝의 게이트" in bounded.notes[1]
+    assert "마지막 4스텝만 거슬러" in bounded.notes[2]
     assert numbers(bounded, "through_time").shape[1] == 4
     assert bounded.agreement["NumPy"] < 1e-9
     assert "PyTorch" not in bounded.agreement  # it would have to read the whole text once more

@@ -104,5 +104,5 @@ def test_a_model_out_of_an_arpa_file_says_that_its_smoothing_is_unknown(run: mal
     found = imported.explain("the cat rug", train_step=True, language="ko")
     assert "discounts" not in [s.name for s in found.steps]
     assert "파일에 없음" in step(found, "why").sentence
-    assert "학습 걸음은 신경망 하나를 설명할 때만" in found.notes[-1]
+    assert "학습 스텝은 신경망 하나를 설명할 때만" in found.notes[-1]
     assert found.probability == pytest.approx(run.explain("the cat rug").probability, rel=1e-4)

@@ -128,7 +128,7 @@ def lstm(
         surprisals={"token": units(words), "word": units(words)},
         agreement={"PyTorch": 3.1e-6, "NumPy": 2e-7},
         likeliest=[("왔다", 0.3), (words[-1], 0.08239), ("잤다", 0.01)],
-        notes=["마지막 `64`걸음"],
+        notes=["마지막 `64`스텝"],
     )
 
 
@@ -238,7 +238,7 @@ def test_it_can_be_used_with_the_keyboard_and_on_a_phone(page: Reader) -> None:
     assert all(a["tabindex"] == "-1" and a["aria-labelledby"] for _, a in page.tags if a.get("class") == "step")
     assert all(a["tabindex"] == "0" and a["aria-label"] for tag, a in page.tags if tag == "canvas")
     assert all(a["tabindex"] == "0" and a["aria-label"] for _, a in page.tags if a.get("class") == "scroll")
-    assert [a["aria-label"] for tag, a in page.tags if tag == "button"] == ["이전 걸음", "다음 걸음"]
+    assert [a["aria-label"] for tag, a in page.tags if tag == "button"] == ["이전 단계", "다음 단계"]
     for rule in ("@media (max-width: 40rem)", "@media print", "prefers-color-scheme: dark"):
         assert rule in css
 
@@ -247,7 +247,7 @@ def test_it_can_be_used_with_the_keyboard_and_on_a_phone(page: Reader) -> None:
 def test_the_page_speaks_the_language_of_the_explanation(language: Language) -> None:
     page = Reader(page_html(lstm(language=language)))
     assert [a["lang"] for tag, a in page.tags if tag == "html"] == [language]
-    told = {"en": "The journey, step by step", "ko": "한 걸음씩 가는 길"}
+    told = {"en": "The journey, step by step", "ko": "한 단계씩 가는 길"}
     assert told[language] in page.text
     assert told["ko" if language == "en" else "en"] not in page.text
 

@@ -130,7 +130,7 @@ def test_the_page_tells_method_seed_and_trust(language: Language, known: Vectors
 
 
 def test_a_map_of_two_thousand_words_stays_below_a_megabyte(tmp_path: Path) -> None:
-    many = [f"낱말{i}" for i in range(2000)]
+    many = [f"단어{i}" for i in range(2000)]
     found = draw(vectors(many, 100), method="pca")
     write_page(found, tmp_path / "new" / "map.html")
     assert (tmp_path / "new" / "map.html").stat().st_size < 700_000
