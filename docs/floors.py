@@ -1,6 +1,6 @@
 """Draws the floors of the house for the architecture page, in both languages, from floors.toml.
 
-    python docs/floors.py            writes docs/en/floors.svg and docs/ko/floors.svg
+python docs/floors.py            writes docs/en/floors.svg and docs/ko/floors.svg
 """
 
 import tomllib

@@ -213,7 +213,7 @@ def find_rung(name: object) -> Rung:
         ConfigError: If there is none, with the nearest name, or that is no name at all.
     """
     if not isinstance(name, str):  # as from a recipe
-        raise ConfigError(f"rung={name!r} names no rung. The name of one was expected, as rung = \"lstm\".")
+        raise ConfigError(f'rung={name!r} names no rung. The name of one was expected, as rung = "lstm".')
     if name in RUNGS:
         return RUNGS[name]
     near = difflib.get_close_matches(name, RUNGS, n=1)
