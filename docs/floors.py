@@ -16,7 +16,7 @@ TITLE = {
 }
 GROUPS = (  # (up to this room, colour of the floor): ground, words, models, use, training and comparing, doors
     ("store", "#d9cfc1"),
-    ("text", "#cfe3d0"),
+    ("pages", "#cfe3d0"),
     ("engines", "#c9dcf2"),
     ("runs", "#dcd3ee"),
     ("thesaurus", "#f3dcc4"),

@@ -1,8 +1,10 @@
 """The Python front door: a run that was saved and loaded answers exactly as before, and refusals are one message."""
 
+import json
 import sys
 from pathlib import Path
 from threading import Event, current_thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,3 +173,18 @@ def test_a_card_tells_figures_and_what_the_model_is_for(tmp_path: Path) -> None:
         "License:",
     ):
         assert expected in card
+
+
+@pytest.mark.parametrize(("key", "value"), [("family", "foo"), ("model", {}), ("model", {"vocab_size": "many"})])
+def test_a_config_that_no_rung_understands_is_named_with_its_file(tmp_path: Path, key: str, value: Any) -> None:
+    saved(tmp_path, "lstm")
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(RunError, match=r"config.json: .*changed by hand or damaged"):
+        _ = malmoi.load(tmp_path).model
+
+
+def test_a_folder_of_ones_own_is_no_stopped_run(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"is not a run: it has no config.json. Give a folder"):
+        malmoi.load(tmp_path)

@@ -123,6 +123,18 @@ def write_error(error: OSError, path: Path, advice: str = CHOOSE_ANOTHER_FOLDER)
     )
 
 
+def make_folder(path: Path, advice: str = CHOOSE_ANOTHER_FOLDER) -> None:
+    """Make a folder, and those above it, where they are missing.
+
+    Raises:
+        RunError: If it cannot be, as where one of them is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, path, advice) from error
+
+
 @contextmanager
 def _explained(path: Path, advice: str) -> Iterator[None]:
     try:

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ def find_device_ahead(name: str, load: Callable[[], object]) -> "Callable[[], to
     """
     if name not in ("cpu", "auto") or find_spec("torch") is None:
         find_device(name)
+    import_module("concurrent.futures.thread")  # which PyTorch imports, and which refuses once the program is ending
     loading = Thread(target=load, name="malmoi-ahead")
     loading.start()
 

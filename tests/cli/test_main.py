@@ -131,3 +131,13 @@ def test_a_closed_pipe_ends_a_command_without_a_word(char_run: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_a_message_that_repeats_what_was_typed_writes_no_control_character(malmoi: Malmoi) -> None:
+    code, _, err = malmoi("info", "a\x1b[31mb.txt")
+    assert code == 2
+    assert "\x1b" not in err
+    code, _, err = malmoi("train", "ngram", "a\x1b[31mb.txt")
+    assert code == 2
+    assert "\\x1b[31mb.txt" in err
+    assert "\x1b" not in err

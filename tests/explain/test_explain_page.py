@@ -12,12 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from webpages import HOSTILE, Reader, asks_for_nothing, only_text
 
+import malmoi
 from malmoi.explain import page as module
 from malmoi.explain.explanation import Explanation, Language, Numbers, Step, Unit
 from malmoi.explain.figures import number
 from malmoi.explain.page import MOST_UNITS, page_html, write_page
 from malmoi.pages.document import beside
 from malmoi.pages.formulas import formula
+from malmoi.text.sources import TextSource
 
 WORDS = ["나는", " 어제", " 학교에", " 갔다"]
 TAGS = set(
@@ -384,3 +386,12 @@ def test_formulas_are_set_as_mathematics(plain: str, html: str) -> None:
 def test_a_formula_of_any_kind_keeps_its_letters(plain: str) -> None:
     shown = re.sub(r"<[^>]*>", "", formula(plain))
     assert sorted(filter(str.isalpha, shown)) == sorted(filter(str.isalpha, plain))
+
+
+def test_control_characters_of_the_text_are_written_out(tmp_path: Path) -> None:
+    run = malmoi.train(
+        "ngram", TextSource.from_texts(["a\x1b[b\x07c"] * 30), out=tmp_path / "run", tokenizer="char", order=2
+    )
+    page = page_html(run.explain("a\x1b[b\x07"))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", page)
+    assert "\\x1b" in page

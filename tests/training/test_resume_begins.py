@@ -260,3 +260,41 @@ def test_a_command_that_is_killed_and_repeated_ends_in_the_same_files(text: Path
         assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
     assert main(command) == 0
     assert same_model(whole["lstm"], out)
+
+
+def test_options_that_a_run_does_not_take_up_are_named(text: Path, tmp_path: Path) -> None:
+    out, heard = malmoi.train("lstm", text, out=tmp_path / "run", **OPTIONS["lstm"]).folder, Listens()
+    again("lstm", text, out, heard, hidden_size=99, seed=7)
+    assert heard.said[-1] == f"{out} keeps the options that it was begun with; not used: --hidden-size, --seed"
+    heard = Listens()
+    again("lstm", text, stopped("lstm", text, tmp_path / "half"), heard, learning_rate=9.0)
+    assert any(told.endswith("not used: --learning-rate") for told in heard.said)
+    heard = Listens()
+    again("lstm", text, out, heard)
+    assert not any("not used" in told for told in heard.said)
+
+
+@pytest.mark.parametrize("rung", OPTIONS)
+def test_a_folder_cannot_stand_in_a_file(rung: str, text: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RunError, match=r"file is a file, so .*file/a/b cannot stand in it. A folder was expected"):
+        malmoi.train(rung, text, out=tmp_path / "file" / "a" / "b", **OPTIONS[rung])
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("words", [["nope.txt"], ["TEXT", "--valid", "nope.txt"], ["TEXT", "--tokenizer-from", "nope"]])
+def test_what_is_not_there_is_one_message_while_pytorch_is_loaded(words: list[str], text: Path, tmp_path: Path) -> None:
+    """In a process of its own: it ends while another thread imports."""
+    command = [
+        sys.executable,
+        "-m",
+        "malmoi",
+        "train",
+        "lstm",
+        *(str(text) if word == "TEXT" else word for word in words),
+    ]
+    ended = subprocess.run([*command, "--out", "z"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert "nope" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "z").exists()

@@ -159,8 +159,10 @@ def _usage_message(error: "CycloptsError") -> str:
 
 
 def _refuse(message: str) -> int:
+    from malmoi.text.printable import printable_text
+
     with suppress(BrokenPipeError):
-        print(message, file=sys.stderr)
+        print(printable_text(message), file=sys.stderr)  # it may repeat what was typed, or what a file holds
     return WRONG_INPUT
 
 

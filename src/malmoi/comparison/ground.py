@@ -21,6 +21,7 @@ from malmoi.comparison.question import TEXTS, Question, claim
 from malmoi.comparison.word_costs import Words, read_words
 from malmoi.data.tokens import TokenView, encode_to_disk
 from malmoi.evaluation.perplexity import token_log_probs
+from malmoi.files import make_folder
 from malmoi.models.interface import LanguageModel
 from malmoi.pages.language import Teller
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
@@ -93,7 +94,7 @@ class Ground:
             chosen, default_size, _ = choose_tokenizer((line.text for line in source.lines()), n_bytes)
             vocab_size = vocab_size or default_size
         tokenizer = train_tokenizer(chosen, (line.text for line in source.lines()), vocab_size=vocab_size)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         tokenizer.save(folder)
         self.reporter.stage(self.tell("tokenizer", kind=chosen, n_tokens=tokenizer.vocab_size))
         return folder

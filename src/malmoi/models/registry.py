@@ -237,7 +237,7 @@ def load_ahead(rung: Rung, precision: Callable[[], str]) -> None:
         precision: Tells what it will probably be computed in; called when PyTorch is there.
     """
     assert rung.network is not None, f"{rung.name} has no network"
-    with contextlib.suppress(ImportError):
+    with contextlib.suppress(Exception):  # whatever it is, it comes again where it is needed
         importlib.import_module("torch._dynamo")  # which every optimiser of PyTorch imports
         module = importlib.import_module(rung.network.partition(":")[0])
         if hasattr(module, "warm_up") and precision() == "bfloat16":

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from malmoi.text.printable import printable_text
+
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
@@ -53,8 +55,8 @@ def report_style() -> str:
 
 
 def escape(text: object) -> str:
-    """Text as HTML."""
-    return html.escape(str(text), quote=True)
+    """Text as HTML, in which control characters may not stand: they are written out, as \\x1b."""
+    return html.escape(printable_text(str(text)), quote=True)
 
 
 def with_code(text: str) -> str:

@@ -56,7 +56,9 @@ def run_path(name: str | Path) -> Path:
     if not path.is_dir():
         raise RunError(f"There is no run at {str(name)!r}. Expected a folder that `malmoi train` wrote, as runs/NAME.")
     if not (path / "config.json").is_file():
-        unfinished = " Its training stopped before the first save; train again." if any(path.iterdir()) else ""
+        unfinished = (
+            " Its training stopped before the first save; train again." if (path / "tokenizer.json").is_file() else ""
+        )
         raise RunError(
             f"{path} is not a run: it has no config.json.{unfinished} Give a folder that `malmoi train` wrote."
         )

@@ -1,6 +1,7 @@
 """A run folder made into what it holds: a language model, or vectors of words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.arrays import read_arrays
-from malmoi.errors import RunError
+from malmoi.errors import ConfigError, RunError
 from malmoi.models.opening import Opening
 from malmoi.models.registry import find_rung, resolve
 from malmoi.runs.folder import IMPORTED_VECTORS, RunConfig, read_config, run_path
@@ -38,17 +39,30 @@ def open_model(
     Raises:
         RunError: If the run holds vectors, or a file of it is damaged.
     """
-    if holds_vectors(config):
+    with _naming(folder):
+        is_of_vectors = holds_vectors(config)
+    if is_of_vectors:
         raise RunError(
             f"{folder} is a run of {config.family}: vectors of words, which give no probabilities. Expected a "
             f"language model, as malmoi train ngram makes one. Use the vectors: malmoi vectors similar {folder} WORD"
         )
     rung = find_rung(config.family)
     assert rung.opens is not None, f"{rung.name} is a {rung.kind}"
-    model: LanguageModel = resolve(rung.opens)(
-        Opening(folder, rung, rung.config.parse(config.model), tokenizer, device, engine)
-    )
+    with _naming(folder):
+        options = rung.config.parse(config.model)
+    model: LanguageModel = resolve(rung.opens)(Opening(folder, rung, options, tokenizer, device, engine))
     return model
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """What is wrong in a config is told with the file that it stands in."""
+    try:
+        yield
+    except ConfigError as error:
+        raise RunError(
+            f"{folder / 'config.json'}: {error} The file was changed by hand or damaged; restore it or train again."
+        ) from None
 
 
 class OpenRun(NamedTuple):
@@ -109,7 +123,9 @@ def load_vectors(source: str | Path, *, progress: Callable[[int, int], None] | N
         return Vectors.load(path)
     folder = run_path(path)
     config = read_config(folder)
-    if not holds_vectors(config):
+    with _naming(folder):
+        is_of_vectors = holds_vectors(config)
+    if not is_of_vectors:
         raise RunError(
             f"{folder} is a run of {config.family}, a language model. Expected vectors of words: a run of word2vec, glove or "
             "cooccurrence, or a file of vectors. Train some: malmoi train word2vec TEXT"

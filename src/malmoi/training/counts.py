@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.errors import ConfigError
-from malmoi.files import atomic_folder
+from malmoi.files import atomic_folder, make_folder
 from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import Rung
 from malmoi.runs.folder import RunConfig, describe_tokenizer, versions, write_config
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked, Request
 from malmoi.training.settings import CountingSettings, parse_size
-from malmoi.training.texts import Prepared, prepare
+from malmoi.training.texts import Prepared, find_sources, prepare
 
 ROOM_FOR_CONFIG = 16_000  # bytes of --max-disk: config.json, the model card
 SCORED_AT_ONCE = 1 << 16  # tokens
@@ -48,11 +48,11 @@ def train(rung: Rung, folder: Path, order: Asked, reporter: Reporter) -> Path:
     if max_disk is not None and given.prune_entropy:
         raise ConfigError("--max-disk chooses by itself how much to prune. Leave out --prune-entropy.")
     memory, n_threads = parse_size(settings.memory), settings.threads or os.cpu_count() or 1
-    prepared = prepare(asked, reporter)
+    prepared = prepare(asked, find_sources(asked), reporter)
     tokenizer = prepared.tokenizer
     config = NGramConfig.parse({**model_options, "vocab_size": tokenizer.vocab_size})
     began = time.monotonic()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with atomic_folder(folder) as unfinished:
         tokenizer.save(unfinished)
         taken = sum(file.stat().st_size for file in unfinished.iterdir()) + ROOM_FOR_CONFIG

@@ -9,7 +9,7 @@ from typing import Any
 
 from malmoi.errors import ConfigError, RunError
 from malmoi.models.registry import Rung, find_rung, resolve
-from malmoi.runs.folder import RUN_NAME, read_config, run_path
+from malmoi.runs.folder import RUN_NAME, RunConfig, read_config, run_path
 from malmoi.training.checkpoint import can_resume
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked, Request, read_request
@@ -44,6 +44,7 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
             return _resume(asked, reporter)
         if seen.to_do == "nothing":
             reporter.stage(f"{seen.folder} is finished already; nothing in it was changed")
+            _tell_unused(seen.folder, read_config(seen.folder), asked, reporter)
             return seen.folder
     folder = _new_folder(asked.request, rung)
     rung.config.parse({"vocab_size": 1, **asked.model})  # refuse a wrong option before any work is done
@@ -66,14 +67,31 @@ def _resume(asked: Asked, reporter: Reporter) -> Path:
         is_finished = (folder / "model.safetensors").is_file()
         done = "Its training is finished" if is_finished else "It was stopped before its first save"
         raise RunError(f"{folder} has no checkpoint to resume from. {done}; train a new run with another --out.")
+    _tell_unused(folder, config, asked, reporter)
     path: Path = resolve(rung.resumes)(rung, folder, config, asked, reporter)
     return path
+
+
+def _tell_unused(folder: Path, config: RunConfig, asked: Asked, reporter: Reporter) -> None:
+    """Say which options a run goes on without, since its own hold."""
+    given = {**asked.model, **asked.training, "budget_seconds": asked.budget.seconds}
+    own = {**config.model, **config.training}
+    other = {name: value for name, value in given.items() if value is not None and own.get(name) != value}
+    if other:
+        names = ("budget" if name == "budget_seconds" else name.replace("_", "-") for name in other)
+        told = ", ".join(f"--{name}" for name in names)
+        reporter.stage(f"{folder} keeps the options that it was begun with; not used: {told}")
 
 
 def _new_folder(asked: Request, rung: Rung) -> Path:
     """Where the run will stand; nothing is made yet."""
     if asked.out is not None:
         folder = Path(asked.out)
+        above = next((parent for parent in folder.parents if parent.exists()), None)
+        if above is not None and not above.is_dir():
+            raise RunError(
+                f"{above} is a file, so {folder} cannot stand in it. A folder was expected. Choose another --out."
+            )
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             go_on = (
                 f" Go on with it: malmoi train --resume --out {shlex.quote(str(folder))}" if can_resume(folder) else ""

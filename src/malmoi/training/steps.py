@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from malmoi.errors import ConfigError
+from malmoi.files import make_folder
 from malmoi.models.options.base import NeuralConfig
 from malmoi.models.registry import Rung, build_model, load_ahead, resolve
 from malmoi.runs.folder import RunConfig, describe_tokenizer, trim_metrics, versions, write_config
@@ -17,7 +18,7 @@ from malmoi.training.objectives.objective import Data, Objective
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked
 from malmoi.training.settings import TrainingSettings
-from malmoi.training.texts import encode, prepare, recorded_source
+from malmoi.training.texts import encode, find_sources, prepare, recorded_source
 
 if TYPE_CHECKING:
     from malmoi.models.network import NextTokenNetwork
@@ -43,6 +44,8 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
         budget = Budget(DEFAULT, budget.started)
         reporter.stage("no --budget, --epochs or --steps given: training for 10 minutes")
 
+    sources = find_sources(request)  # what is not there is told before anything is loaded
+
     def precision() -> str:  # whatever the plan will be when nothing else keeps the machine busy
         return str(training_options.get("precision") or fastest_precision(find_device(request.device))[0])
 
@@ -51,7 +54,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     vectors = None
     if request.initialise_from is not None:
         vectors = read_vectors(request.initialise_from, asked.model.get("embed_dim"))
-    prepared = prepare(request, reporter)
+    prepared = prepare(request, sources, reporter)
     tokenizer = prepared.tokenizer
     device = found_device()
     beginning = None
@@ -90,7 +93,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
         figures=figures,
         command=request.command or "",
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     tokenizer.save(folder)
     write_config(folder, config)
     return _run(folder, config, objective, plan.training, data, budget, reporter)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from malmoi.errors import ConfigError, RunError
 from malmoi.runs.folder import RunConfig, run_path
@@ -23,12 +23,30 @@ class Prepared:
     data: dict[str, Any]  # for config.json
 
 
-def prepare(asked: Request, reporter: Reporter) -> Prepared:
-    """Read, choose or train a tokenizer, encode."""
+class Sources(NamedTuple):
+    """The texts of a request, found but not read yet."""
+
+    train: TextSource
+    valid: TextSource | None
+    test: TextSource | None
+    options: dict[str, Any]  # how they are read
+
+
+def find_sources(asked: Request) -> Sources:
+    """The texts that are asked for.
+
+    Raises:
+        DataError: If one is not there.
+    """
     options: Any = {"field": asked.field, "encoding": asked.encoding, "unit": asked.unit}
-    source = read_source(asked.text, options)
-    valid_source = None if asked.valid is None else read_source(asked.valid, options)
-    test_source = None if asked.test is None else read_source(asked.test, options)
+    train = read_source(asked.text, options)
+    valid, test = (None if given is None else read_source(given, options) for given in (asked.valid, asked.test))
+    return Sources(train, valid, test, options)
+
+
+def prepare(asked: Request, sources: Sources, reporter: Reporter) -> Prepared:
+    """Read, choose or train a tokenizer, encode."""
+    source, valid_source, test_source, options = sources
     tokenizer = make_tokenizer(asked, source, reporter)
     reporter.stage(f"reading {source.describe()}")
     train, valid, test = encode(source, valid_source, test_source, tokenizer, reporter)

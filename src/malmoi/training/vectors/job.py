@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.arrays import Arrays, read_arrays, write_arrays
+from malmoi.files import make_folder
 from malmoi.models.registry import Rung
 from malmoi.runs.folder import RunConfig, write_config
 from malmoi.text.vocabulary import SpecialIds
@@ -81,7 +82,7 @@ class Job:
 
     def save_words(self) -> None:
         """Put what cuts a text into these words into the run. config.json, which makes the folder one, comes after all else."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for file in self.room.iterdir():
             os.replace(file, self.folder / file.name)
 

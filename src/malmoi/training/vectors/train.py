@@ -22,7 +22,7 @@ from typing import Any
 
 from malmoi.arrays import write_arrays
 from malmoi.errors import ConfigError
-from malmoi.files import atomic_file, write_bytes
+from malmoi.files import atomic_file, make_folder, write_bytes
 from malmoi.models.options.vectors import VectorConfig
 from malmoi.models.registry import Rung, resolve
 from malmoi.runs.folder import RunConfig, describe_tokenizer, versions, write_config
@@ -149,7 +149,7 @@ def _job(
     for remark in text.notes:
         reporter.stage(remark)
     words, counts = word_names(tokenizer), count_tokens(tokens, tokenizer.vocab_size)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with (
         open_store(len(tokens) > MOST_TOKENS_IN_MEMORY, folder.parent) as store,
         tempfile.TemporaryDirectory(prefix=".malmoi-", dir=folder.parent) as name,
