@@ -65,6 +65,7 @@ def typed(name: str, value: Any) -> list[str]:
     return [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
 
 
+NETWORKS = ", ".join(name for name, rung in RUNGS.items() if rung.is_network)
 SHARED = {
     name
     for one, other in itertools.combinations(RUNGS.values(), 2)
@@ -146,7 +147,7 @@ def test_flags_with_dots_belong_to_the_rungs_that_have_them(
     malmoi("train", *ways["gru"][way], "--schedule.warmup", "0.1", "--schedule.final=0")
     assert asked[0]["schedule"] == {"warmup": 0.1, "final": 0.0}
     err = malmoi("train", *ways["ngram"][way], "--schedule.warmup", "0.1").err
-    assert "--schedule.warmup is no option of ngram; it is one of nnlm, rnn, lstm, gru." in err
+    assert f"--schedule.warmup is no option of ngram; it is one of {NETWORKS}." in err
 
 
 @pytest.mark.parametrize("way", ["word", "recipe", "run"])
@@ -158,11 +159,11 @@ def test_flags_with_dots_belong_to_the_rungs_that_have_them(
             "--smoothing add-k",
             "--smoothing is no option of lstm; it is one of cooccurrence, ngram. Leave it out",
         ),
-        ("ngram", "--hidden-size=5", "--hidden-size is no option of ngram; it is one of nnlm, rnn, lstm, gru."),
+        ("ngram", "--hidden-size=5", f"--hidden-size is no option of ngram; it is one of {NETWORKS}."),
         (
             "glove",
             "--no-tie-embeddings",
-            "--no-tie-embeddings is no option of glove; it is one of nnlm, rnn, lstm, gru.",
+            f"--no-tie-embeddings is no option of glove; it is one of {NETWORKS}.",
         ),
         (
             "ngram",
