@@ -2,9 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from pathlib import Path
 
-from malmoi.arrays import Arrays, checked, map_arrays
+from malmoi.arrays import Arrays, checked
 from malmoi.errors import MissingExtraError
 from malmoi.machine import find_device
 from malmoi.models.interface import LanguageModel
@@ -21,10 +20,9 @@ def open_network(run: Opening) -> LanguageModel:
         MissingExtraError: If PyTorch is asked for and is not installed.
     """
     assert isinstance(run.config, NeuralConfig)
-    path = run.folder / "model.safetensors"
     in_numpy = served_by_numpy(run)
-    with ThreadPoolExecutor(1) as pool:  # the checksum of the weights and the tokenizer keep one core each busy
-        reading = pool.submit(_read_weights, path, run.config, in_numpy)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(_weights, run, in_numpy)
         start_id = run.tokenizer().eos_id
         arrays = reading.result()
     if in_numpy:
@@ -43,11 +41,12 @@ def served_by_numpy(run: Opening) -> bool:
     return str(find_device("auto")) == "cpu"
 
 
-def _read_weights(path: Path, config: NeuralConfig, in_numpy: bool) -> Arrays:
-    """The weights of a network, mapped; for NumPy they are laid out as it reads them."""
+def _weights(run: Opening, in_numpy: bool) -> Arrays:
+    """The weights of a network; for NumPy they are laid out as it reads them."""
     from malmoi.engines.numpy_engine import laid_out
 
-    arrays = checked(map_arrays(path), config.weight_shapes(), path)
+    assert isinstance(run.config, NeuralConfig)
+    arrays = checked(run.arrays(), run.config.weight_shapes(), run.folder / "model.safetensors")
     return laid_out(arrays) if in_numpy else arrays
 
 

@@ -126,7 +126,7 @@ def _normalised(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def draw(
-    log_probs: Float[np.ndarray, "batch vocab"], generators: Sequence[np.random.Generator]
+    log_probs: Float[np.ndarray, "batch vocab"], generators: "Sequence[np.random.Generator]"
 ) -> Int[np.ndarray, " batch"]:
     """One token id for each row, using exactly one number of each row's own generator."""
     cumulative = np.cumsum(np.exp(log_probs.astype(np.float64)), axis=1)  # (B, V)

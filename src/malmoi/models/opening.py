@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from malmoi.arrays import Arrays
 from malmoi.models.options.base import ModelConfig
 from malmoi.models.registry import Rung
 
@@ -18,7 +19,8 @@ class Opening(NamedTuple):
         folder: Where its files lie.
         rung: What it is a run of.
         config: Its options.
-        tokenizer: Gives its tokenizer, which takes a while: what reads weights may do so meanwhile.
+        arrays: Gives the arrays of its model.safetensors, which another thread is reading.
+        tokenizer: Gives its tokenizer, which takes a while, too.
         device: Where it is to compute, as "cpu" or "cuda"; "auto" is the GPU where there is one.
         engine: "numpy", "torch", or "auto": NumPy on the CPU, PyTorch elsewhere.
     """
@@ -26,6 +28,7 @@ class Opening(NamedTuple):
     folder: Path
     rung: Rung
     config: ModelConfig
+    arrays: Callable[[], Arrays]
     tokenizer: "Callable[[], Tokenizer]"
     device: str
     engine: str

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from malmoi.models.ngram.model import NGramModel
-from malmoi.models.ngram.tables import load_tables
+from malmoi.models.ngram.tables import tables_of
 from malmoi.models.options.ngram import NGramConfig
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def open_ngram(run: "Opening") -> NGramModel:
     """
     assert isinstance(run.config, NGramConfig)
     path: Path = run.folder / "model.safetensors"
-    with ThreadPoolExecutor(1) as pool:  # the checksum of the tables and the tokenizer keep one core each busy
-        tables = pool.submit(load_tables, path, run.config.order, run.config.vocab_size)
+    order, vocab_size = run.config.order, run.config.vocab_size
+    with ThreadPoolExecutor(1) as pool:
+        tables = pool.submit(lambda: tables_of(run.arrays(), path, order, vocab_size))
         tokenizer = run.tokenizer()
         return NGramModel(tables.result(), tokenizer.bos_id, tokenizer.eos_id)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.arrays import map_arrays, write_arrays
+from malmoi.arrays import Arrays, map_arrays, write_arrays
 from malmoi.errors import RunError
 from malmoi.shapes import Float32, Int64, Integer, Shaped, UInt32
 
@@ -211,7 +211,15 @@ def load_tables(path: Path, order: int, vocab_size: int) -> NGramTables:
     Raises:
         RunError: If the file is missing, damaged, or does not fit the run's config.
     """
-    arrays = map_arrays(path)
+    return tables_of(map_arrays(path), path, order, vocab_size)
+
+
+def tables_of(arrays: Arrays, path: Path, order: int, vocab_size: int) -> NGramTables:
+    """The tables in these arrays of a file, checked like that.
+
+    Raises:
+        RunError: If they do not fit each other, or the run's config.
+    """
     why = _fault(arrays, order, vocab_size)
     if why:
         raise RunError(
