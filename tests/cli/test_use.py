@@ -102,6 +102,19 @@ sys.exit(code)
     assert (done.returncode, done.stderr) == (0, "[]\n")
 
 
+@pytest.mark.parametrize(("verb", "collects"), [("next", False), ("info", True)])
+def test_a_process_with_one_answer_collects_no_garbage(word_run: Path, verb: str, collects: bool) -> None:
+    program = """
+import atexit, gc, sys
+from malmoi.cli import main
+atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() == 0, file=sys.stderr))
+sys.exit(main())
+"""
+    command = [sys.executable, "-c", program, verb, str(word_run)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (0, f"{collects} {collects}\n")
+
+
 def test_generate_streams_prompt_and_text(malmoi: Malmoi, char_run: Path) -> None:
     options = ("--prompt", "the ", "--max-tokens", "30", "--temperature", "0.7", "--top-k", "20", "--seed", "5")
     code, out, err = malmoi("generate", char_run, *options)
