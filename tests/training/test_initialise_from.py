@@ -193,13 +193,14 @@ def test_a_resumed_run_needs_the_vectors_no_more(text: Path, file: Path, tmp_pat
 
 
 def test_what_cannot_be_is_refused_before_the_text_is_read(text: Path, file: Path, tmp_path: Path) -> None:
-    nowhere = tmp_path / "no-such-text.txt"
+    unreadable = tmp_path / "no-text.txt"
+    unreadable.write_bytes(b"\xff\xff\n" * 9)
     with pytest.raises(ConfigError, match=r"words.vec have 3 numbers, and --embed-dim is 4.*leave --embed-dim out"):
-        malmoi.train("lstm", nowhere, out=tmp_path / "run", steps=1, initialise_from=file, embed_dim=4)
+        malmoi.train("lstm", unreadable, out=tmp_path / "run", steps=1, initialise_from=file, embed_dim=4)
     with pytest.raises(ConfigError, match="--initialise-from does not fit ngram: counts have no embeddings"):
-        malmoi.train("ngram", nowhere, out=tmp_path / "run", initialise_from=file)
+        malmoi.train("ngram", unreadable, out=tmp_path / "run", initialise_from=file)
     with pytest.raises(RunError, match="nothing-here"):
-        malmoi.train("lstm", nowhere, out=tmp_path / "run", steps=1, initialise_from="nothing-here")
+        malmoi.train("lstm", unreadable, out=tmp_path / "run", steps=1, initialise_from="nothing-here")
     with pytest.raises(
         DataError, match=r"No token of the vocabulary \(char, .* tokens\) has a vector.*'the', 'cat', 'dog'"
     ):
