@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from malmoi.errors import MalmoiError, RunError, TrainingError
 
@@ -133,6 +133,18 @@ def make_folder(path: Path, advice: str = CHOOSE_ANOTHER_FOLDER) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(error, path, advice) from error
+
+
+@contextmanager
+def packed(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    """What is written to `file` packed with gzip if the name of `path` ends in .gz."""
+    if path.suffix.lower() != ".gz":
+        yield file
+        return
+    import gzip
+
+    with gzip.GzipFile("", "wb", 6, file, mtime=0) as stream:  # no name and no time: same content, same bytes
+        yield cast(BinaryIO, stream)
 
 
 @contextmanager

@@ -26,8 +26,7 @@ import re
 import secrets
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn, cast
@@ -36,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.errors import DataError
-from malmoi.files import atomic_file
+from malmoi.files import atomic_file, packed
 from malmoi.interop import arpa_loops as loops
 from malmoi.models.ngram.tables import LARGEST_ORDER, MOST_NODES, Level, NGramTables, tables_from_levels
 from malmoi.text.inputs import explained
@@ -618,7 +617,7 @@ def write_arpa(
     while len(counts) > 1 and not counts[-1] and not tables.backoffs[slice(*tables.level_range(len(counts) - 1))].any():
         del counts[-1]
     done, total = 0, sum(counts)
-    with atomic_file(path, advice="choose another file") as file, _packed(path, file) as stream:
+    with atomic_file(path, advice="choose another file") as file, packed(path, file) as stream:
         header = [comment] * bool(comment) + ["\\data\\"]
         header += [f"ngram {n}={count}" for n, count in enumerate(counts, start=1)]
         stream.write("\n".join([*header, ""]).encode())
@@ -650,15 +649,6 @@ def _lines(
     log_probs = np.minimum(tables.log_probs[nodes], 0)  # rounding may leave one above 0, and no reader would take it
     backoffs = tables.backoffs[nodes] if has_backoffs else np.zeros(0, np.float32)
     return out[: loops.write_lines(ids, log_probs, backoffs, letters, starts, out)].tobytes()
-
-
-@contextmanager
-def _packed(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
-    if path.suffix.lower() != ".gz":
-        yield file
-        return
-    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:  # no name and no time: same model, same bytes
-        yield cast(BinaryIO, packed)
 
 
 def _names_of(special_ids: SpecialIds) -> dict[int, str]:

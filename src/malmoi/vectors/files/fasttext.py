@@ -29,11 +29,11 @@ import numpy as np
 from jaxtyping import Float32
 from numpy.typing import NDArray
 
-from malmoi.errors import ConfigError, DataError
+from malmoi.errors import DataError
 from malmoi.models.word2vec import subword_kernels
 from malmoi.models.word2vec.subwords import MOST_BUCKETS, MOST_SYMBOLS, Subwords, SubwordSettings
 from malmoi.text.inputs import explained
-from malmoi.vectors.files.stream import FASTTEXT, LARGEST_DIM, LONGEST_WORD, Progress
+from malmoi.vectors.files.stream import FASTTEXT, LARGEST_DIM, LONGEST_WORD, Progress, refuse_wrong_request
 from malmoi.vectors.vectors import Vectors
 
 VERSIONS = (11, 12)
@@ -91,11 +91,7 @@ def read_fasttext(path: str | Path, *, limit: int | None = None, progress: Progr
         DataError: If the file is missing, damaged or cut off, or a kind of model that holds no such vectors.
     """
     path = Path(path)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"At most {limit} words were to be read. Expected 1 or more. Ask for more, or for all.")
-    if not path.is_file():
-        what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
-        raise DataError(f"{what}. Expected a model of fastText (.bin). Check the name.")
+    refuse_wrong_request(path, limit, "a model of fastText (.bin)")
     with explained(str(path)), open(path, "rb") as file:
         if file.read(len(FASTTEXT)) != FASTTEXT:
             _refuse(path, "it does not begin as models of fastText do. Expected a file that fastText has saved as .bin")

@@ -25,9 +25,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.errors import ConfigError, DataError
 from malmoi.text.inputs import explained
-from malmoi.vectors.files.stream import BLOCK, FASTTEXT, GZIP, LARGEST_DIM, LONGEST_WORD, Progress, VectorFile
+from malmoi.vectors.files.stream import (
+    BLOCK,
+    FASTTEXT,
+    GZIP,
+    LARGEST_DIM,
+    LONGEST_WORD,
+    Progress,
+    VectorFile,
+    refuse_wrong_request,
+)
 from malmoi.vectors.vectors import Vectors
 
 Format = Literal["word2vec", "word2vec-binary", "glove"]
@@ -62,11 +70,7 @@ def read_vectors(
             number is NaN or infinite; with the number of the line.
     """
     path = Path(path)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"At most {limit} words were to be read. Expected 1 or more. Ask for more, or for all.")
-    if not path.is_file():
-        what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
-        raise DataError(f"{what}. Expected a file of word vectors, plain or packed with gzip. Check the name.")
+    refuse_wrong_request(path, limit, "a file of word vectors, plain or packed with gzip")
     with explained(str(path)), open(path, "rb") as raw:
         if file_format is None and raw.read(len(FASTTEXT)) == FASTTEXT:
             from malmoi.vectors.files.fasttext import read_fasttext

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn, cast
 
-from malmoi.errors import DataError
+from malmoi.errors import ConfigError, DataError
 
 Progress = Callable[[int, int], None]  # told (how much is done, of how much)
 
@@ -24,6 +24,15 @@ OTHER_FILES = {
     b"\x80\x04": "is a pickle, which could run anything when it is read; write the vectors as word2vec text first",
     b"\x93NUMPY": "is an array without words; write the vectors as word2vec text first",
 }
+
+
+def refuse_wrong_request(path: Path, limit: int | None, expected: str) -> None:
+    """Raise for a limit below 1, and where there is no such file; `expected` says what should be there."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"At most {limit} words were to be read. Expected 1 or more. Ask for more, or for all.")
+    if not path.is_file():
+        what = f"{path} is a folder" if path.is_dir() else f"There is no {path}"
+        raise DataError(f"{what}. Expected {expected}. Check the name.")
 
 
 class VectorFile:

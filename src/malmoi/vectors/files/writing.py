@@ -3,16 +3,12 @@
 Source: word2vec.c of Mikolov et al. 2013, and glove.c of Pennington et al. 2014, for the formats.
 """
 
-import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import numpy as np
 
 from malmoi.errors import DataError
-from malmoi.files import atomic_file
+from malmoi.files import atomic_file, packed
 from malmoi.vectors.files.reading import Format
 from malmoi.vectors.files.stream import Progress
 from malmoi.vectors.vectors import Vectors
@@ -58,7 +54,7 @@ def write_vectors(
             f"The first word, {first!r}, and its one number would be read as the header of a word2vec file. Expected another "
             "word first, or more numbers. Write format word2vec."
         )
-    with atomic_file(path, advice="choose another file") as file, _packed(path, file) as stream:
+    with atomic_file(path, advice="choose another file") as file, packed(path, file) as stream:
         if file_format != "glove":
             stream.write(f"{len(vectors)} {vectors.dim}\n".encode())
         form = " ".join(["%.9g"] * vectors.dim)
@@ -76,12 +72,3 @@ def write_vectors(
             stream.write(out)
             if progress is not None:
                 progress(start + len(words), len(vectors))
-
-
-@contextmanager
-def _packed(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
-    if path.suffix.lower() != ".gz":
-        yield file
-        return
-    with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:  # no name and no time: same vectors, same bytes
-        yield cast(BinaryIO, packed)
