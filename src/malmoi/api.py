@@ -7,18 +7,18 @@ Every verb of the command line and every route of a server calls what is here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from malmoi.background import in_background
 from malmoi.errors import ConfigError, MissingExtraError
 from malmoi.models.registry import find_rung
 from malmoi.runs.folder import RunConfig, read_config, run_path
-from malmoi.runs.opening import holds_vectors, open_model
 from malmoi.runs.opening import load_vectors as load_vectors
+from malmoi.runs.opening import open_model
 
 if TYPE_CHECKING:
     from malmoi.data.tokens import TokenView
@@ -95,9 +95,9 @@ class Run:
 
     def load(self) -> None:
         """Read weights and tokenizer now, side by side; otherwise each is read when it is first needed."""
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(import_module, "malmoi.generation.completion")  # which most questions need next
-            _ = self.model
+        completion = in_background(lambda: import_module("malmoi.generation.completion"))  # most questions need it next
+        _ = self.model
+        completion()
 
     @once
     def vectors(self) -> "Vectors":
@@ -189,26 +189,23 @@ class Run:
             seed: Of the window and the wrong words that word2vec draws.
             language: Of titles and sentences.
         """
-        if holds_vectors(self.config):
-            from malmoi.explain.word2vec import explain_word2vec
+        from malmoi.explain.question import AskedOfRun
+        from malmoi.explain.registry import find_run_explainer
 
-            if self.config.family != "word2vec":  # imported vectors have no tokenizer to read the text with
-                from malmoi.explain.registry import find_explainer
-
-                find_explainer(self.config.family)
-            options: dict[str, Any] = {"step": step, "learning_rate": learning_rate, "seed": seed, "language": language}
-            return explain_word2vec(self.folder, self.config, self.tokenizer, text, **options)
-        from malmoi.explain.explaining import explain_subject
-        from malmoi.explain.opening import subject_of_run
-
-        return explain_subject(
-            subject_of_run(self.folder, self.config, self.model, self.tokenizer),
-            text,
+        asked = AskedOfRun(
+            folder=self.folder,
+            config=self.config,
+            tokenizer=self.tokenizer,
+            model=lambda: self.model,
+            engines=lambda: self._other_engines,
+            text=text,
             step=step,
-            learning_rate=(0.1 if learning_rate is None else learning_rate) if train_step else None,
+            train_step=train_step,
+            learning_rate=learning_rate,
+            seed=seed,
             language=language,
-            engines=self._other_engines,
         )
+        return find_run_explainer(self.config.family)(asked)
 
     @once
     def _other_engines(self) -> "dict[str, LanguageModel]":

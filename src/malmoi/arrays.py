@@ -3,21 +3,21 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from malmoi.background import in_background
 from malmoi.errors import ConfigError, RunError
 from malmoi.files import atomic_file, release_pages
 
 READ_AT_ONCE = 1 << 26  # bytes of an array
-
-
 LARGEST_HEADER = 1 << 20  # bytes, of a file of arrays; ours have some thousand
 Arrays = dict[str, NDArray[Any]]
+_begun: dict[Path, Callable[[], Arrays]] = {}  # what is being mapped ahead
 _AGAIN = "Copy the run again from where it was made, or train again."
 _TYPES: dict[str, np.dtype[Any]] = {
     **{f"F{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
@@ -129,12 +129,24 @@ def mapped(path: Path, advice: str, mode: Literal["r", "c"] = "r") -> tuple[Arra
     return arrays, told
 
 
+def map_ahead(path: Path) -> None:
+    """Let another thread begin `map_arrays(path)`, whose first caller will find it done: for who knows that there will be one,
+    and has a while of imports before it.
+    """
+    _begun[path] = in_background(lambda: _map_arrays(path))
+
+
 def map_arrays(path: Path) -> Arrays:
     """What `write_arrays` wrote, checked like that, but mapped: nothing is copied, and several processes share one in memory.
 
     Raises:
         RunError: If the file is missing, truncated or altered.
     """
+    begun = _begun.pop(path, None)
+    return _map_arrays(path) if begun is None else begun()
+
+
+def _map_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise RunError(f"{path} is missing. {_AGAIN}")
     arrays, told = mapped(path, _AGAIN, "c")  # compiled loops would have to be made anew for arrays that are read-only

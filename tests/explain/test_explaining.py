@@ -99,7 +99,7 @@ def test_a_tokenizer_of_another_model() -> None:
 def test_a_rung_without_an_explainer(run: malmoi.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RUNGS, "gru", RUNGS["gru"]._replace(explains=None))
     with pytest.raises(
-        ConfigError, match="A model of the kind 'gru' cannot be explained yet.*Explained are ngram, nnlm"
+        ConfigError, match="A model of the kind 'gru' cannot be explained yet.*Explained are word2vec, ngram, nnlm"
     ):
         run.explain(TEXT)
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -36,6 +37,7 @@ def next_words(
 ) -> None:
     for name, value in FOR_ONE_ANSWER.items():
         os.environ.setdefault(name, value)
+    _read_ahead(run)
     from malmoi.api import load
 
     model = load(run, device, engine)
@@ -45,6 +47,16 @@ def next_words(
         emit({"run": str(model.folder), "context": context, "next": [row._asdict() for row in rows]})
         return
     print_next_words([(row.text, row.probability) for row in rows], "token" if tokens else "word", "probability")
+
+
+def _read_ahead(run: str) -> None:
+    """Have the weights checked while the rest of malmoi is imported: each takes about as long as the other."""
+    for folder in (Path(run), Path("runs", run)):  # as `run_path` looks for it, which tells what is wrong with it
+        if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
+            from malmoi.arrays import map_ahead
+
+            map_ahead(folder / "model.safetensors")
+            return
 
 
 def print_next_words(rows: list[tuple[str, float]], *columns: str, title: str = "") -> None:

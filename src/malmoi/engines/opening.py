@@ -1,9 +1,9 @@
 """A run of a network as a language model: which engine serves it, and its weights, read without trust."""
 
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 from malmoi.arrays import Arrays, checked
+from malmoi.background import in_background
 from malmoi.errors import MissingExtraError
 from malmoi.machine import find_device
 from malmoi.models.interface import LanguageModel
@@ -21,10 +21,9 @@ def open_network(run: Opening) -> LanguageModel:
     """
     assert isinstance(run.config, NeuralConfig)
     in_numpy = served_by_numpy(run)
-    with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(_weights, run, in_numpy)
-        start_id = run.tokenizer().eos_id
-        arrays = reading.result()
+    weights = in_background(lambda: _weights(run, in_numpy))
+    start_id = run.tokenizer().eos_id
+    arrays = weights()
     if in_numpy:
         from malmoi.engines.numpy_engine import NumPyLanguageModel
 

@@ -15,8 +15,8 @@ from jaxtyping import Float64, Int64
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.explain.conversions import probability
 from malmoi.explain.explanation import Explanation
-from malmoi.explain.opening import subject_of_model
-from malmoi.explain.question import Question, Subject
+from malmoi.explain.opening import subject_of_model, subject_of_run
+from malmoi.explain.question import AskedOfRun, Question, Subject
 from malmoi.explain.registry import find_explainer
 from malmoi.explain.surprisal import all_units, read_tokens
 from malmoi.models.interface import LanguageModel, State
@@ -46,6 +46,19 @@ def explain_model(
     subject = subject_of_model(model, tokenizer, name)
     options = {"step": step, "learning_rate": learning_rate if train_step else None}
     return explain_subject(subject, text, language=language, **options)  # type: ignore[arg-type]
+
+
+def explain_run(asked: AskedOfRun) -> Explanation:
+    """Explain a token under the language model of a run; raises what `explain_subject` raises."""
+    rate = 0.1 if asked.learning_rate is None else asked.learning_rate
+    return explain_subject(
+        subject_of_run(asked.folder, asked.config, asked.model(), asked.tokenizer),
+        asked.text,
+        step=asked.step,
+        learning_rate=rate if asked.train_step else None,
+        language=asked.language,
+        engines=asked.engines(),
+    )
 
 
 def explain_subject(

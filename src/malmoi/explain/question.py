@@ -1,9 +1,10 @@
 """What an explainer is asked, and what it answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -13,7 +14,31 @@ from malmoi.errors import RunError
 from malmoi.explain.explanation import Step
 from malmoi.models.interface import LanguageModel, State
 from malmoi.models.options.base import ModelConfig
+from malmoi.pages.language import Language
+from malmoi.runs.folder import RunConfig
 from malmoi.text.tokenizers import Tokenizer
+
+
+class AskedOfRun(NamedTuple):
+    """What a user asks of a run; `Run.explain` says what each of the last six means.
+
+    Attributes:
+        folder, config, tokenizer: The run.
+        model: Opens it as a language model; not called for a run of vectors.
+        engines: What else can compute it here, by name.
+    """
+
+    folder: Path
+    config: RunConfig
+    tokenizer: Tokenizer
+    model: Callable[[], LanguageModel]
+    engines: Callable[[], Mapping[str, LanguageModel]]
+    text: str
+    step: int | str
+    train_step: bool
+    learning_rate: float | int | None
+    seed: int
+    language: Language
 
 
 @dataclass(frozen=True)

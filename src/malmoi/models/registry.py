@@ -44,9 +44,10 @@ class Rung(NamedTuple):
         network: The PyTorch module that is trained step by step.
         objective: What its training minimises, and what it is validated by: a `training.objectives.Objective`.
         numpy: The same network for the NumPy engine, an `engines.networks.network.Network`.
-        scratch: The same network, or of a recurrent one its layer, in `scratch/`.
+        scratch: The same network to read, check against and explain with, a `scratch.language_network.TracedNetwork`.
         learns: Of vectors: what makes them of a text.
         explains: Explains one of its predictions: a function of (question, teller).
+        explains_run: Explains a run of it: a function of an `explain.question.AskedOfRun`.
         is_one_pass: Whether it reads the text once, however much time there is.
         exports: Formats of other programs that `malmoi export` can write it in.
     """
@@ -65,6 +66,7 @@ class Rung(NamedTuple):
     scratch: str | None = None
     learns: str | None = None
     explains: str | None = None
+    explains_run: str | None = None
     is_one_pass: bool = False
     exports: tuple[str, ...] = ()
 
@@ -85,6 +87,11 @@ class Rung(NamedTuple):
         """Whether it is trained step by step, in PyTorch."""
         return self.network is not None
 
+    @property
+    def is_explained(self) -> bool:
+        """Whether `malmoi explain` has an answer; of a language model, `explains_run` asks `explains`."""
+        return (self.explains if self.kind == "language model" else self.explains_run) is not None
+
 
 def _network(name: str, summary: str, options: str, **paths: Any) -> Rung:
     """A network that predicts the next token, trained on windows of a text."""
@@ -98,6 +105,7 @@ def _network(name: str, summary: str, options: str, **paths: Any) -> Rung:
         resumes="malmoi.training.steps:resume",
         opens="malmoi.engines.opening:open_network",
         objective="malmoi.training.objectives.next_token:NextToken",
+        explains_run="malmoi.explain.explaining:explain_run",
         **paths,
     )
 
@@ -135,6 +143,7 @@ RUNGS = {
             "Word2VecConfig",
             "Word2VecTrainingSettings",
             "word2vec:learn_word2vec",
+            explains_run="malmoi.explain.word2vec.explaining:explain_word2vec",
         ),
         _vectors(
             "glove",
@@ -152,6 +161,7 @@ RUNGS = {
             trains="malmoi.training.counts:train",
             opens="malmoi.models.ngram.opening:open_ngram",
             explains="malmoi.explain.rungs.ngram:explain_next",
+            explains_run="malmoi.explain.explaining:explain_run",
             is_one_pass=True,
             exports=("arpa",),
         ),
@@ -170,7 +180,7 @@ RUNGS = {
             "recurrent:RNNConfig",
             network="malmoi.models.rnn:RNNLanguageModel",
             numpy="malmoi.engines.networks.rnn:RNNNetwork",
-            scratch="malmoi.scratch.recurrent:TimeRNN",
+            scratch="malmoi.scratch.rnnlm:RNNNetwork",
             explains="malmoi.explain.rungs.rnn:explain_next",
         ),
         _network(
@@ -179,7 +189,7 @@ RUNGS = {
             "recurrent:LSTMConfig",
             network="malmoi.models.lstm:LSTMLanguageModel",
             numpy="malmoi.engines.networks.lstm:LSTMNetwork",
-            scratch="malmoi.scratch.recurrent:TimeLSTM",
+            scratch="malmoi.scratch.rnnlm:LSTMNetwork",
             explains="malmoi.explain.rungs.lstm:explain_next",
         ),
         _network(
@@ -188,7 +198,7 @@ RUNGS = {
             "recurrent:GRUConfig",
             network="malmoi.models.gru:GRULanguageModel",
             numpy="malmoi.engines.networks.gru:GRUNetwork",
-            scratch="malmoi.scratch.recurrent:TimeGRU",
+            scratch="malmoi.scratch.rnnlm:GRUNetwork",
             explains="malmoi.explain.rungs.gru:explain_next",
         ),
         _network(
@@ -197,7 +207,7 @@ RUNGS = {
             "mgu:MGUConfig",
             network="malmoi.models.mgu:MGULanguageModel",
             numpy="malmoi.engines.networks.mgu:MGUNetwork",
-            scratch="malmoi.scratch.mgu:TimeMGU",
+            scratch="malmoi.scratch.mgu:MGUNetwork",
             explains="malmoi.explain.rungs.mgu:explain_next",
         ),
     )

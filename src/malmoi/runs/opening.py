@@ -1,7 +1,6 @@
 """A run folder made into what it holds: a language model, or vectors of words."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from malmoi.arrays import map_arrays, read_arrays
+from malmoi.background import in_background
 from malmoi.errors import ConfigError, RunError
 from malmoi.models.opening import Opening
 from malmoi.models.registry import find_rung, resolve
@@ -49,14 +49,13 @@ def open_model(
         )
     rung = find_rung(config.family)
     assert rung.opens is not None, f"{rung.name} is a {rung.kind}"
-    with ThreadPoolExecutor(
-        1
-    ) as pool:  # the checksum of the weights keeps one core busy, options and tokenizer the other
-        reading = pool.submit(map_arrays, folder / "model.safetensors")
-        with _naming(folder):
-            options = rung.config.parse(config.model)
-        run = Opening(folder, rung, options, reading.result, tokenizer, device, engine)
-        model: LanguageModel = resolve(rung.opens)(run)
+    path = folder / "model.safetensors"
+    arrays = in_background(
+        lambda: map_arrays(path)
+    )  # its checksum keeps one core busy, options and tokenizer the other
+    with _naming(folder):
+        options = rung.config.parse(config.model)
+    model: LanguageModel = resolve(rung.opens)(Opening(folder, rung, options, arrays, tokenizer, device, engine))
     return model
 
 

@@ -7,8 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from malmoi.errors import ConfigError, RunError
 from malmoi.scratch.checks import Array, Ids, check_finite, check_ids, check_shape
@@ -181,7 +183,24 @@ class LanguageNetwork(Layer, ABC):
 
 
 class TracedNetwork(LanguageNetwork, ABC):
-    """Interface: a language network that tells every number of a prediction, and of a training step on it."""
+    """Interface: a language network that tells every number of a prediction, and of a training step on it.
+
+    A rung names its own in its row, so that `conversion` can go from a run to the network and back.
+    """
+
+    @classmethod
+    @abstractmethod
+    def of_config(cls, config: Any, start_id: int, rng: np.random.Generator, dtype: DTypeLike) -> "TracedNetwork":
+        """A network of these options, a `NeuralConfig` of its rung, whose weights are still to be loaded."""
+
+    @classmethod
+    def stands_for(cls, network: LanguageNetwork) -> bool:
+        """Whether the rung of this class stores such a network."""
+        return isinstance(network, cls)
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Its options, by the names of the rung's; without sizes and ties of embeddings, which all networks have."""
 
     def trace(self, ids: Ids, n_last: int | None = None) -> PredictionTrace:
         """Every number of P(next token | ids), without dropout. What was read before stays as it is.

@@ -15,6 +15,7 @@ from malmoi.scratch.checks import Array
 from malmoi.scratch.functions import sigmoid
 from malmoi.scratch.products import RepeatedProduct
 from malmoi.scratch.recurrent import TimeRecurrent
+from malmoi.scratch.rnnlm import RecurrentNetwork
 from malmoi.scratch.traces import RecurrentTrace
 
 
@@ -71,3 +72,9 @@ class TimeMGU(TimeRecurrent):
         d_forget[...] = (d_hidden * (candidate - before) + d_seen * before) * forget * (1 - forget)
         carried: Array = d_hidden * (1 - forget) + d_seen * forget + d_forget @ of_gate.T
         return carried
+
+
+class MGUNetwork(RecurrentNetwork):
+    """What a run of the rung `mgu` stores."""
+
+    layer = TimeMGU

@@ -14,11 +14,13 @@ Symbols: N batch, T steps, C context_size, D embed_dim, H hidden_size, V vocab_s
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from malmoi.errors import ConfigError
+from malmoi.models.options.nnlm import NNLMConfig
 from malmoi.scratch.checks import Array, Ids, check_shape
 from malmoi.scratch.functions import log_softmax
 from malmoi.scratch.language_network import TracedNetwork
@@ -79,6 +81,29 @@ class NNLM(TracedNetwork):
         hidden = [*self.layers, *(layer for layer in (self.projection, self.direct) if layer is not None)]
         super().__init__(embedding, hidden, random_output(embedding, width, tie_weights, rng, dtype))
         self._before: Ids | None = None
+
+    @classmethod
+    def of_config(cls, config: NNLMConfig, start_id: int, rng: np.random.Generator, dtype: DTypeLike) -> "NNLM":
+        return cls(
+            config.vocab_size,
+            config.embed_dim,
+            config.hidden_size,
+            config.context_size,
+            start_id=start_id,
+            rng=rng,
+            n_layers=config.n_layers,
+            direct=config.direct,
+            tie_weights=config.tie_embeddings,
+            dtype=dtype,
+        )
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "hidden_size": self.layers[0].params[0].shape[1],
+            "n_layers": len(self.layers),
+            "context_size": self.context_size,
+            "direct": self.direct is not None or self._joins_window,
+        }
 
     def reset_state(self) -> None:
         self._before = None

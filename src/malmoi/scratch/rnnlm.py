@@ -15,17 +15,19 @@ Symbols: N batch, T steps, V vocab_size, D embed_dim, H hidden_size.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from malmoi.errors import ConfigError, DataError
+from malmoi.models.options.recurrent import RecurrentConfig
 from malmoi.scratch.checks import Array, Ids
 from malmoi.scratch.functions import log_softmax
 from malmoi.scratch.language_network import LanguageNetwork as LanguageNetwork
 from malmoi.scratch.language_network import TracedNetwork
 from malmoi.scratch.layers import random_weights
-from malmoi.scratch.recurrent import Carried, TimeLSTM, TimeRecurrent, TimeRNN
+from malmoi.scratch.recurrent import Carried, TimeGRU, TimeLSTM, TimeRecurrent, TimeRNN
 from malmoi.scratch.time import TimeAffine, TimeDropout, TimeEmbedding
 from malmoi.scratch.traces import PredictionTrace, RecurrentGradients
 
@@ -49,6 +51,8 @@ class RecurrentNetwork(TracedNetwork):
         rng: Draws the masks.
     """
 
+    layer: ClassVar[Callable[..., TimeRecurrent]]  # of a rung's network: all its layers are of this class
+
     def __init__(
         self,
         embedding: TimeEmbedding,
@@ -61,6 +65,27 @@ class RecurrentNetwork(TracedNetwork):
         self.recurrent = list(recurrent)
         rng = rng or np.random.default_rng(0)
         self.dropouts = [TimeDropout(dropout, rng) for _ in range(len(self.recurrent) + 1)]
+
+    @classmethod
+    def of_config(
+        cls, config: RecurrentConfig, start_id: int, rng: np.random.Generator, dtype: DTypeLike
+    ) -> "RecurrentNetwork":
+        table = np.zeros((config.vocab_size, config.embed_dim), dtype)
+        layers = []
+        for size, width in config.layer_sizes():
+            n_sums, n_biases = config.n_gates * width, 1 + config.has_hidden_bias
+            shapes = [(size, n_sums), (width, n_sums), *[(n_sums,)] * n_biases]
+            layers.append(cls.layer(*(np.zeros(shape, dtype) for shape in shapes), stateful=True))
+        weight = table if config.tie_embeddings else np.zeros((config.output_width, config.vocab_size), dtype)
+        output = TimeAffine(weight, np.zeros(config.vocab_size, dtype), transposed=config.tie_embeddings)
+        return cls(TimeEmbedding(table), layers, output, config.dropout_hidden, rng)
+
+    @classmethod
+    def stands_for(cls, network: LanguageNetwork) -> bool:
+        return isinstance(network, RecurrentNetwork) and type(network.recurrent[0]) is cls.layer
+
+    def options(self) -> dict[str, Any]:
+        return {"hidden_size": len(self.recurrent[0].params[1]), "n_layers": len(self.recurrent)}
 
     def reset_state(self) -> None:
         for layer in self.recurrent:
@@ -125,6 +150,24 @@ class RecurrentNetwork(TracedNetwork):
         if not self.output.transposed:
             named["output.weight"] = self.output.params[0].T
         return named | {name: weight.T for name, weight, _ in self._hidden_named()}  # a bias is its own transpose
+
+
+class RNNNetwork(RecurrentNetwork):
+    """What a run of the rung `rnn` stores."""
+
+    layer = TimeRNN
+
+
+class LSTMNetwork(RecurrentNetwork):
+    """What a run of the rung `lstm` stores."""
+
+    layer = TimeLSTM
+
+
+class GRUNetwork(RecurrentNetwork):
+    """What a run of the rung `gru` stores."""
+
+    layer = TimeGRU
 
 
 class SimpleRnnlm(RecurrentNetwork):

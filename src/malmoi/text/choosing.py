@@ -13,19 +13,17 @@ def choose_tokenizer(lines: Iterable[str], n_bytes: int) -> tuple[str, int | Non
         lines: The text; only its first megabytes are looked at.
         n_bytes: The size of the whole on disk, which is less than that of the text if it is compressed.
     """
-    types: set[str] = set()
-    read, has_unk = 0, False
+    beginning: list[str] = []
+    read = 0
     for line in lines:
-        words = line.split()
-        has_unk = has_unk or "<unk>" in words
-        types.update(words)
+        beginning.append(line)
         read += len(line.encode()) + 1
         if read > BEGINNING:
             n_bytes = max(n_bytes, read)
             break
     else:
         n_bytes = read
-    if has_unk and len(types) <= MOST_WORD_TYPES:
+    if any("<unk>" in line for line in beginning) and _has_few_types(beginning):
         return "word", None, "the text has a closed vocabulary already (it contains <unk>)"
     if n_bytes < SMALL_TEXT:
         return "char", None, f"{n_bytes:,} bytes are too few to learn larger units from"
@@ -33,3 +31,9 @@ def choose_tokenizer(lines: Iterable[str], n_bytes: int) -> tuple[str, int | Non
     if n_bytes > 100_000_000:
         vocab_size = 16000
     return "bpe", vocab_size, "lossless on any text, no unknown words"
+
+
+def _has_few_types(lines: Iterable[str]) -> bool:
+    """Whether <unk> is a word of the text, as where the rare ones were replaced by it, and there are not too many others."""
+    types = {word for line in lines for word in line.split()}
+    return "<unk>" in types and len(types) <= MOST_WORD_TYPES

@@ -63,7 +63,7 @@ def learn(
     if kind == "word":
         joined = (to_nfc("\n".join(batch)) for batch in _batches(lines))
         return _words(_count(text.split() for text in joined), size, min_count, literal=UNKNOWN)
-    clean = (part for line in lines for part in to_nfc(line).split("\n"))
+    clean = (part for batch in _batches(lines) for part in to_nfc("\n".join(batch)).split("\n"))
     if kind == "morpheme":
         units = chain.from_iterable(morphemes.cut(batch) for batch in _batches(_sample(clean, MORPHEME_SAMPLE_BYTES)))
         return _words(_count(units), size, min_count, literal=None)
@@ -200,7 +200,7 @@ def _sample(lines: Iterable[str], max_bytes: int) -> list[str]:
     """All lines, or every second, fourth, eighth ... of them: as many as fit. Long lines come in parts."""
     kept: list[str] = []
     n_bytes, stride = 0, 1
-    parts = (part for line in lines for part in slices(line))
+    parts = (part for line in lines for part in (slices(line) if len(line) > SLICE_LENGTH else (line,)))
     for i, part in enumerate(parts):
         if i % stride == 0:
             kept.append(part)

@@ -10,7 +10,6 @@ Shapes: H vectors h, D width.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,7 +17,7 @@ from jaxtyping import Float64
 from malmoi.errors import ConfigError
 from malmoi.explain.explaining import LIKELIEST
 from malmoi.explain.explanation import Explanation, Numbers, Step, Unit
-from malmoi.explain.registry import find_explainer
+from malmoi.explain.question import AskedOfRun
 from malmoi.explain.softmax import units
 from malmoi.explain.word2vec.agreement import engine_difference, scratch_difference
 from malmoi.explain.word2vec.reading import Reader, read_network
@@ -26,35 +25,27 @@ from malmoi.explain.word2vec.steps import Scene, backward_steps, forward_steps
 from malmoi.explain.word2vec.window import Moment, Network, Word, find_moment
 from malmoi.models.word2vec.sampling import keep_probabilities
 from malmoi.pages.language import Language, Teller
-from malmoi.runs.folder import RunConfig
 from malmoi.scratch.word2vec_update import Answers, Update, UpdateTrace, Ways, answers_of_all, gather, vector_of
-from malmoi.text.tokenizers import Tokenizer
 
 
-def explain_word2vec(
-    folder: Path,
-    config: RunConfig,
-    tokenizer: Tokenizer,
-    text: str,
-    *,
-    step: int | str = "last",
-    learning_rate: float | int | None = None,
-    seed: int = 0,
-    language: Language = "en",
-) -> Explanation:
-    """Explain one update of a run; the arguments are those of `explain_update`.
+def explain_word2vec(asked: AskedOfRun) -> Explanation:
+    """Explain one update of a run.
 
     Raises:
-        ConfigError: As there, and if the run is of another rung.
-        DataError: As there.
+        ConfigError, DataError: As `explain_update`.
         RunError: If the run is damaged.
     """
-    if config.family != "word2vec":
-        find_explainer(config.family)
-    network = read_network(folder, config)
-    text, words = Reader.of_run(folder, config, tokenizer, network.words).read(text)
-    options = {"step": step, "learning_rate": learning_rate, "seed": seed}
-    return explain_update(network, text, words, language=language, **options)  # type: ignore[arg-type]
+    network = read_network(asked.folder, asked.config)
+    text, words = Reader.of_run(asked.folder, asked.config, asked.tokenizer, network.words).read(asked.text)
+    return explain_update(
+        network,
+        text,
+        words,
+        step=asked.step,
+        learning_rate=asked.learning_rate,
+        seed=asked.seed,
+        language=asked.language,
+    )
 
 
 def explain_update(

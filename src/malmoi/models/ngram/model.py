@@ -12,7 +12,6 @@ Shapes: B sequences side by side, T tokens each, V vocab_size.
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -99,6 +98,8 @@ class NGramModel(LanguageModel):
         if len(parts) == 1:
             loops.score(ids, nodes, self._trie, self.eos_id, self._start, scores)
             return scores, NGramState(nodes, self)
+        from concurrent.futures import ThreadPoolExecutor  # which a command with one answer does without
+
         starts = [nodes[rows].copy() if is_first else self.start(len(ids[rows])).nodes for rows, _, is_first in parts]
         with ThreadPoolExecutor(self.n_threads) as pool:
             jobs = [

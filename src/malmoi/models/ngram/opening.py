@@ -1,9 +1,9 @@
 """A run of the rung ngram as a language model."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from malmoi.background import in_background
 from malmoi.models.ngram.model import NGramModel
 from malmoi.models.ngram.tables import tables_of
 from malmoi.models.options.ngram import NGramConfig
@@ -21,7 +21,6 @@ def open_ngram(run: "Opening") -> NGramModel:
     assert isinstance(run.config, NGramConfig)
     path: Path = run.folder / "model.safetensors"
     order, vocab_size = run.config.order, run.config.vocab_size
-    with ThreadPoolExecutor(1) as pool:
-        tables = pool.submit(lambda: tables_of(run.arrays(), path, order, vocab_size))
-        tokenizer = run.tokenizer()
-        return NGramModel(tables.result(), tokenizer.bos_id, tokenizer.eos_id)
+    tables = in_background(lambda: tables_of(run.arrays(), path, order, vocab_size))
+    tokenizer = run.tokenizer()
+    return NGramModel(tables(), tokenizer.bos_id, tokenizer.eos_id)

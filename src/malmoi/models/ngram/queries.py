@@ -9,7 +9,6 @@ Shapes: B sequences, T tokens each, V vocab_size, N nodes, L order.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numba
@@ -27,6 +26,8 @@ def in_parallel(
     work: Callable[[int, int], object], bounds: tuple[int, int], n_threads: int, arrays: tuple[Array, ...]
 ) -> None:
     """Call work(first, after) for parts of a range of nodes, and let go of the pages of mapped arrays after each."""
+    from concurrent.futures import ThreadPoolExecutor  # which a command with one answer does without
+
     n_parts = max(4 * n_threads, (bounds[1] - bounds[0]) // AT_ONCE)
 
     def do(part: tuple[int, int]) -> None:
