@@ -192,6 +192,7 @@ class Run:
         from malmoi.explain.question import AskedOfRun
         from malmoi.explain.registry import find_run_explainer
 
+        explain_run = find_run_explainer(self.config.family)
         asked = AskedOfRun(
             folder=self.folder,
             config=self.config,
@@ -205,7 +206,7 @@ class Run:
             seed=seed,
             language=language,
         )
-        return find_run_explainer(self.config.family)(asked)
+        return explain_run(asked)
 
     @once
     def _other_engines(self) -> "dict[str, LanguageModel]":
