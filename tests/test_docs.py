@@ -79,7 +79,7 @@ def desk(tmp_path: Path, small_run: Path, monkeypatch: pytest.MonkeyPatch) -> di
     """A folder with the texts that the pages speak of, a `train` that takes no time, and a `run`."""
     monkeypatch.chdir(tmp_path)
     text = "\n".join(LINES) + "\n"
-    Path("corpus.txt").write_text(text, encoding="utf-8")
+    Path("corpus.txt").write_text(text * -(-500 // len(LINES)), encoding="utf-8")  # of which a test part can be drawn
     Path("test.txt").write_text(text[: len(text) // 4], encoding="utf-8")
     Path("novels").mkdir()
     Path("novels", "first.txt").write_text(text, encoding="utf-8")

@@ -109,10 +109,13 @@ def test_the_json_is_the_whole_result(malmoi: Malmoi, asked: list[dict[str, Any]
 
 def test_doubtful_differences_are_named() -> None:
     found = comparison(p=0.3, unigram=4.0, ngram=2.5)
-    assert command.significance(found, ENGLISH) == (
-        "Differences that may be luck: unigram – ngram (p = 0.3). All others are real (p ≤ 0)."
-    )
+    assert command.significance(found, ENGLISH) == ("Differences that may be luck: unigram – ngram (p = 0.3).")
     assert command.bought(found.steps[1], "ngram", ENGLISH) == "-1.50  no real difference to unigram"
+    found = comparison(p=0.0002, unigram=4.0, ngram=2.5, lstm=2.4999)
+    assert command.significance(found, ENGLISH) == (
+        "Too small to matter: ngram – lstm. All others are real (p ≤ 0.0002)."
+    )
+    assert command.bought(found.steps[2], "lstm", ENGLISH) == "-0.00  too small a difference to ngram to matter"
     alone = comparison(unigram=4.0)
     assert command.significance(alone, ENGLISH) == ""
 

@@ -152,8 +152,8 @@ def test_the_json_is_whole(found: Comparison) -> None:
     told = json.loads((found.folder / "comparison.json").read_text(encoding="utf-8"))
     assert [model["name"] for model in told["models"]] == list(RUNGS)
     assert told["models"][3]["bits_per_byte"] == found.model("lstm").bits_per_byte
-    assert told["bootstrap"] == {"blocks": found.n_blocks, "documents": False, "resamples": 10_000}
-    assert {"first", "second", "low", "high", "p", "is_real"} <= told["differences"][0].keys()
+    assert told["bootstrap"] == {"blocks": found.n_blocks, "drawn": "stretches", "resamples": 10_000}
+    assert {"first", "second", "low", "high", "p", "p_adjusted", "verdict", "is_real"} <= told["differences"][0].keys()
     assert told["overlap"]["lines"] == found.overlap.lines
 
 
@@ -330,7 +330,7 @@ def test_documents_are_held_out_and_drawn_whole(tmp_path: Path) -> None:
     texts = ["\n".join(lines[i : i + 3]) for i in range(0, len(lines), 3)]
     source = TextSource.from_texts(texts, unit="documents")
     found = quickly(source, ["unigram", "ngram"], out=tmp_path / "c")
-    assert found.draws_documents
+    assert found.drawn == "documents"
     assert found.n_blocks == found.sizes["test"].documents
     run = malmoi.load(tmp_path / "c" / "ngram")
     test = TextSource(tmp_path / "c" / "texts" / "test.jsonl", unit="documents")
@@ -425,7 +425,7 @@ def test_a_test_text_of_a_few_lines_gives_figures_without_verdicts(tmp_path: Pat
     texts = {name: TextSource.from_texts(["여기 오늘", "the cat"]) for name in ("valid", "test")}
     found = quickly(TextSource.from_texts(sentences(50)), ["unigram", "ngram"], out=tmp_path / "c", **texts)
     assert found.differences == ()
-    assert "too short to say which differences are real" in found.report.read_text(encoding="utf-8")
+    assert "fewer than 20 blocks" in found.report.read_text(encoding="utf-8")
 
 
 def test_prompts_are_chosen_from_usual_lines_in_the_middle() -> None:

@@ -110,7 +110,7 @@ def test_a_ladder_tells_what_each_rung_bought(corpus: Path, tmp_path: Path) -> N
         assert step.high is not None
         assert step.low <= step.gain <= step.high
     ngram = found.steps[1]
-    assert ngram.is_real
+    assert ngram.verdict == "real"
     assert (ngram.gain or 0) > 0.5
     assert ngram.example is not None
     assert ngram.example == found.contrasts["ngram", "unigram"][0]

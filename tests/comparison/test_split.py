@@ -38,7 +38,19 @@ def test_held_out_parts_are_about_a_twentieth_each_from_all_over_the_text(tmp_pa
         numbers = np.array([LINES.index(line) for line in lines_of(parts, name)])
         assert 0.04 <= len(numbers) / len(LINES) <= 0.06
         assert set(numbers // 200) == set(range(5))  # every fifth of the text gives something
+    test = [LINES.index(line) for line in lines_of(parts, "test")]
+    breaks = [i for i in range(len(test)) if i == 0 or test[i] != test[i - 1] + 1]
+    assert set(breaks) <= set(parts.stretches)  # two neighbouring blocks may both be held out
+    assert len(breaks) >= 20  # of which something can be said
     assert parts.sizes["test"].lines >= 4
+
+
+@pytest.mark.parametrize(
+    ("n_lines", "n_bytes", "length"),
+    [(300, 9_000, 1), (6_000, 180_000, 7), (60_000, 1_800_000, 75), (10**6, 3 * 10**7, 100), (10**5, 3 * 10**8, 4)],
+)
+def test_many_stretches_are_held_out_however_long_the_lines_are(n_lines: int, n_bytes: int, length: int) -> None:
+    assert split.lines_of_block(n_lines, n_bytes) == length
 
 
 def test_the_same_text_is_cut_alike(tmp_path: Path) -> None:
@@ -76,6 +88,7 @@ def test_given_texts_are_taken_as_they_are(tmp_path: Path) -> None:
     assert lines_of(parts, "train") == LINES
     assert lines_of(parts, "valid") == ["검증"]
     assert lines_of(parts, "test") == ["시험", "둘"]
+    assert parts.stretches == ()
     parts = cut(TextSource.from_texts(LINES), tmp_path / "other", test=given["test"])
     assert len(lines_of(parts, "train")) + len(lines_of(parts, "valid")) == len(LINES)
     assert lines_of(parts, "test") == ["시험", "둘"]

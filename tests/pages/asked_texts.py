@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TypeGuard, get_args
 
 import malmoi
+from malmoi.comparison.bootstrap import Drawn
+from malmoi.comparison.bootstrap import Verdict as OfModels
 from malmoi.comparison.vectors.settings import FAIR, FIRST
 from malmoi.evaluation.vector_comparison import Verdict
 from malmoi.models.options.vectors import Word2VecConfig
@@ -94,6 +96,9 @@ COMPOSED: dict[tuple[str, str], tuple[str, ...]] = {  # file, first argument -> 
     ("comparison/report.py", "f'fact_budget_{found.verb}'"): ("compare", "ladder"),
     ("comparison/report.py", "f'axis_{name}'"): ("frequency", "position"),
     ("comparison/report.py", "key"): TABLE,
+    ("comparison/report.py", "verdict"): get_args(OfModels),
+    ("comparison/report.py", "f'lead_{difference.verdict}'"): get_args(OfModels),
+    ("comparison/report.py", "f'of_{found.drawn}'"): get_args(Drawn),
     ("comparison/vectors/language.py", "f\"verdict_{verdict.replace(' ', '_')}\""): get_args(Verdict),
     ("comparison/vectors/language.py", "f\"count_{verdict.replace(' ', '_')}\""): get_args(Verdict),
     ("comparison/vectors/language.py", "f'setting_{name}'"): (*FIRST, *Word2VecConfig.model_fields),

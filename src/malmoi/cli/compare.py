@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from malmoi.cli.console import ConsoleReporter, duration, emit, note, number, print_table, size
 from malmoi.cli.flags import flags_of, given, taking
 from malmoi.cli.options import Json
+from malmoi.comparison.bootstrap import FEWEST
 from malmoi.comparison.language import gain_of, say_overlap
 from malmoi.comparison.options import CompareOptions, LadderOptions
 from malmoi.pages.language import Language, Teller
@@ -123,10 +124,9 @@ def bought(step: "Step", family: str, tell: Teller) -> str:
     """One cell: bits saved against the rung before, and by what."""
     if step.before is None or step.gain is None:
         return tell("first_step")
-    if step.is_real is None:
-        return tell("untested", change=-step.gain, model=step.before)
-    if not step.is_real:
-        return tell("same", change=-step.gain, model=step.before)
+    if step.verdict != "real":
+        key = "untested" if step.verdict is None else "same" if step.verdict == "luck" else "hardly"
+        return tell(key, change=-step.gain, model=step.before)
     return (
         tell("saves", gain=step.gain, idea=gain_of(tell, family))
         if step.gain > 0
@@ -150,8 +150,17 @@ def _print_end(found: "Comparison", tell: Teller) -> None:
 def significance(found: "Comparison", tell: Teller) -> str:
     """Which differences are real, in one line."""
     if not found.differences:
-        return tell("too_few") if len(found.models) > 1 else ""
+        return tell("too_few", least=FEWEST) if len(found.models) > 1 else ""
     names: Sequence[str] = [model.name for model in found.models]
-    doubtful = [f"{names[d.first]} – {names[d.second]} (p = {d.p:.2g})" for d in found.differences if not d.is_real]
-    largest: Any = max((d.p for d in found.differences if d.is_real), default=0.0)
-    return tell("not_all_real", pairs=", ".join(doubtful), p=largest) if doubtful else tell("all_real", p=largest)
+
+    def pairs(verdict: str, with_p: bool) -> str:
+        several = [d for d in found.differences if d.verdict == verdict]
+        return ", ".join(
+            f"{names[d.first]} – {names[d.second]}" + (f" (p = {d.p_adjusted:.2g})" if with_p else "") for d in several
+        )
+
+    told = [tell("maybe_luck", pairs=luck)] if (luck := pairs("luck", True)) else []
+    told += [tell("too_small", pairs=small)] if (small := pairs("negligible", False)) else []
+    if real := [d.p_adjusted for d in found.differences if d.verdict == "real"]:
+        told.append(tell("others_real" if told else "all_real", p=max(real)))
+    return " ".join(told)

@@ -212,11 +212,14 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
     ground, words, question = bench.ground, bench.ground.words, bench.ground.question
     models = [bench.measured[contender.name] for contender in contenders if contender.name in bench.measured]
     nats = {model.name: bench.nats[model.name] for model in models}
-    starts, are_documents = bootstrap.block_starts(words.n_lines, words.document_starts)
+    starts, drawn = bootstrap.block_starts(words.n_lines, words.document_starts, ground.parts.stretches)
     line_nats = np.stack([words.line_sums(nats[model.name]) for model in models], axis=1)  # (lines, models)
     line_bytes = words.line_sums(words.n_bytes.astype(np.float64)).astype(np.int64)
     found = paired_bootstrap(
-        np.add.reduceat(line_nats, starts), np.add.reduceat(line_bytes, starts), seed=question.seed
+        np.add.reduceat(line_nats, starts),
+        np.add.reduceat(line_bytes, starts),
+        are_neighbours=drawn == "blocks",
+        seed=question.seed,
     )
     return Comparison(
         text=question.text.describe(),
@@ -232,7 +235,7 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
         failures=tuple(failures),
         differences=tuple(found),
         n_blocks=len(starts),
-        draws_documents=are_documents,
+        drawn=drawn,
         by_frequency=break_down(words, nats, FREQUENCIES, "frequency"),
         by_position=break_down(words, nats, POSITIONS, "position"),
         contrasts=find_contrasts(bench, {model.name: line_nats[:, i] for i, model in enumerate(models)}),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from malmoi.comparison.bootstrap import RESAMPLES, Difference
+from malmoi.comparison.bootstrap import RESAMPLES, Difference, Drawn, Verdict
 from malmoi.comparison.measured import Measured
 from malmoi.comparison.overlap import Overlap
 from malmoi.comparison.split import Size
@@ -54,7 +54,7 @@ class Step:
     low: float | None = None  # of the 95 % interval of the gain
     high: float | None = None
     p: float | None = None
-    is_real: bool | None = None  # None where the bootstrap could say nothing
+    verdict: Verdict | None = None  # None where the bootstrap could say nothing
     example: Contrast | None = None  # the line of the test text where it helped most
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Comparison:
     failures: tuple[Failure, ...]
     differences: tuple[Difference, ...]  # `first` and `second` are places in `models`
     n_blocks: int  # that the bootstrap draws
-    draws_documents: bool  # these blocks are documents
+    drawn: Drawn  # what these blocks are
     by_frequency: Breakdown
     by_position: Breakdown
     contrasts: Mapping[tuple[str, str], tuple[Contrast, ...]]  # (better, worse) -> lines, the widest gap first
@@ -113,14 +113,20 @@ class Comparison:
             if (found.first, found.second) == (i, j):
                 return found
             if (found.first, found.second) == (j, i):
-                return Difference(i, j, -found.bits_per_byte, -found.high, -found.low, found.p)
+                return found.turned()
         return None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         names = [model.name for model in self.models]
         pairs = [
-            {**asdict(found), "first": names[found.first], "second": names[found.second], "is_real": found.is_real}
+            {
+                **asdict(found),
+                "first": names[found.first],
+                "second": names[found.second],
+                "verdict": found.verdict,
+                "is_real": found.is_real,
+            }
             for found in self.differences
         ]
         lines = [
@@ -147,7 +153,7 @@ class Comparison:
             "overlap": {**asdict(self.overlap), "is_high": self.overlap.is_high},
             "models": models,
             "failures": [asdict(failure) for failure in self.failures],
-            "bootstrap": {"blocks": self.n_blocks, "documents": self.draws_documents, "resamples": RESAMPLES},
+            "bootstrap": {"blocks": self.n_blocks, "drawn": self.drawn, "resamples": RESAMPLES},
             "differences": pairs,
             "frequency_buckets": [bucket._asdict() for bucket in self.by_frequency.buckets],
             "position_buckets": [bucket._asdict() for bucket in self.by_position.buckets],

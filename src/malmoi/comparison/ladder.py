@@ -127,7 +127,7 @@ def tell_steps(found: Comparison) -> Comparison:
         step = Step(model.name, before.name, before.bits_per_byte - model.bits_per_byte)
         if (difference := found.difference(before.name, model.name)) is not None:
             low, high = difference.low, difference.high
-            step = replace(step, low=low, high=high, p=difference.p, is_real=difference.is_real)
+            step = replace(step, low=low, high=high, p=difference.p_adjusted, verdict=difference.verdict)
         lines = found.contrasts[model.name, before.name]
         steps.append(replace(step, example=lines[0] if lines else None))
     return replace(found, steps=tuple(steps))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from malmoi._version import __version__
-from malmoi.comparison.bootstrap import NEGLIGIBLE, RESAMPLES, Difference
+from malmoi.comparison.bootstrap import FEWEST, NEGLIGIBLE, RESAMPLES, Verdict
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Step
 from malmoi.comparison.language import idea_of, say_time
 from malmoi.comparison.measured import Measured
@@ -89,7 +89,7 @@ class _Page:
         difference = found.difference(best.name, second.name)
         told = tell("lead_untested")
         if difference is not None:
-            told = tell("lead_real" if difference.is_real else "lead_luck", p=difference.p)
+            told = tell(f"lead_{difference.verdict}", p=difference.p_adjusted)
         return f"{lead} {tell('lead_gap', model=second.name, bits=second.bits_per_byte, verdict=told)}"
 
     def sections(self) -> str:
@@ -140,8 +140,7 @@ class _Page:
         if step.gain is not None and step.before is not None:
             told = tell("step_saves" if step.gain >= 0 else "step_costs", bits=abs(step.gain))
             told = tell("step_same") if abs(step.gain) < NEGLIGIBLE else told
-            kind = "real" if step.is_real else "not_real"
-            badge = "" if step.is_real is None else f' <span class="badge {kind}">{_e(tell(kind))}</span>'
+            badge = "" if step.verdict is None else f" {self._badge(step.verdict)}"
             interval = ""
             if step.low is not None and step.high is not None:
                 low, high = sorted((step.low, step.high)) if step.gain >= 0 else sorted((-step.low, -step.high))
@@ -149,7 +148,7 @@ class _Page:
                     f'<span class="quiet">{_e(tell("step_interval", low=low, high=high).replace("-", "−"))}</span>'
                 )
             against = f'<span class="quiet">{_e(tell("step_against", model=step.before))}</span>'
-            sign = "same" if step.is_real is False else "better" if step.gain >= 0 else "worse"
+            sign = "same" if step.verdict in ("luck", "negligible") else "better" if step.gain >= 0 else "worse"
             bought = f'<p class="gain {sign}"><b>{_e(told)}</b>{badge} {against} {interval}</p>'
         example = ""
         if step.example is not None and step.gain is not None:
@@ -227,31 +226,34 @@ class _Page:
     def _differences(self) -> str:
         tell, found = self.tell, self.found
         if not found.differences:
-            return f"<p>{_e(tell('too_few'))}</p>"
-        blocks = tell("of_documents" if found.draws_documents else "of_blocks", n=found.n_blocks)
-        ordered = [d if d.bits_per_byte <= 0 else _swapped(d) for d in found.differences]  # the better one first
+            return f"<p>{_e(tell('too_few', least=FEWEST))}</p>"
+        blocks, n_pairs = tell(f"of_{found.drawn}", n=found.n_blocks), len(found.differences)
+        about = tell("about_differences", n_draws=RESAMPLES, blocks=blocks, n_pairs=n_pairs, negligible=NEGLIGIBLE)
+        ordered = [d if d.bits_per_byte <= 0 else d.turned() for d in found.differences]  # the better one first
         widest = max(max(abs(d.low), abs(d.high)) for d in ordered) or 1.0
         rows = []
         for d in sorted(ordered, key=lambda d: d.bits_per_byte):
             left, right = (100 * (0.5 + 0.5 * edge / widest) for edge in (d.low, d.high))
             point = 100 * (0.5 + 0.5 * d.bits_per_byte / widest)
-            kind = "real" if d.is_real else "not_real"
             better, worse = self.names[d.first], self.names[d.second]
             rows.append(
                 f'<tr><th scope="row">{self._dot(better)}{_e(tell("pair_better", better=better, worse=worse))}</th>'
                 f"<td>{_signed(d.bits_per_byte)}</td><td>{_signed(d.low)} … {_signed(d.high)}</td>"
-                f'<td class="interval" aria-hidden="true"><div class="whisker {kind}"><i style="left:{left:.1f}%;'
+                f'<td class="interval" aria-hidden="true"><div class="whisker {d.verdict}"><i style="left:{left:.1f}%;'
                 f'width:{max(right - left, 0.5):.1f}%"></i><b style="left:{point:.1f}%"></b></div></td>'
-                f'<td>{d.p:.2g}</td><td><span class="badge {kind}">{_e(tell(kind))}</span></td></tr>'
+                f"<td>{d.p_adjusted:.2g}</td><td>{self._badge(d.verdict)}</td></tr>"
             )
         names = ("pair", "difference", "interval")
         heads = "".join(f'<th scope="col">{_e(tell(name))}</th>' for name in names)
         heads += f'<td></td><th scope="col">p</th><th scope="col">{_e(tell("verdict"))}</th>'
         return (
-            f"{_about(tell('about_differences', n_draws=RESAMPLES, blocks=blocks))}"
+            f"{_about(about)}"
             f'<div class="scroll" tabindex="0" role="region" aria-label="{_e(tell("section_differences"))}"><table>'
             f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
         )
+
+    def _badge(self, verdict: Verdict) -> str:
+        return f'<span class="badge {verdict}">{_e(self.tell(verdict))}</span>'
 
     # Breakdowns, samples, lines
 
@@ -424,10 +426,6 @@ def _figure(name: str, title: str, about: str) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _swapped(d: Difference) -> Difference:
-    return Difference(d.second, d.first, -d.bits_per_byte, -d.high, -d.low, d.p)
 
 
 def _summary(family: str) -> str:

@@ -28,7 +28,8 @@ from malmoi.text.sources import Line, TextSource, Unit
 PARTS = ("train", "valid", "test")
 HELD_OUT = 20  # one block in so many for each held-out part
 MOST_HELD_OUT = 500_000  # bytes: a larger part would cost time and hardly narrow an interval
-BLOCKS, LONGEST_BLOCK = 200, 100  # blocks that a text of lines is cut into, at least; lines of a block, at most
+BLOCKS, LONGEST_BLOCK = 600, 100  # blocks that a text of lines is cut into, at least; lines of a block, at most
+HELD_OUT_BLOCKS = 40  # that a held-out part has at least, where the lines are not too long for it
 SIZES = "sizes.json"
 
 
@@ -43,11 +44,16 @@ class Size:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a text, as files."""
+    """The parts of a text, as files.
+
+    Attributes:
+        stretches: Numbers of the test lines that blocks begin with, where the test part was cut out of the text in blocks.
+    """
 
     folder: Path
     unit: Unit
     sizes: Mapping[str, Size]
+    stretches: tuple[int, ...] = ()
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}{_suffix(self.unit)}"
@@ -102,21 +108,29 @@ def cut(
     _check(part_of_block, blocks, missing)
     names = ["train", *missing]
     sizes: dict[str, Size] = {}
+    stretches: tuple[int, ...] = ()
     with atomic_folder(folder) as unfinished:
         whole = Parts(unfinished, unit, sizes)
         with ExitStack() as files:
             writers = [_Writer(files.enter_context(open(whole.path(name), "wb")), unit) for name in names]
+            before = -1
             for number, line in blocks.numbered(source):
-                writers[part_of_block[number]].add(line)
+                writer = writers[part_of_block[number]]
+                if number != before:
+                    writer.begin_stretch()
+                writer.add(line)
+                before = number
             sizes |= {name: writer.close() for name, writer in zip(names, writers, strict=True)}
+            if "test" in missing:
+                stretches = tuple(writers[names.index("test")].stretches)
         for name, text in given.items():
             with open(whole.path(name), "wb") as file:
                 writer = _Writer(file, unit)
                 for line in text.lines():
                     writer.add(line)
                 sizes[name] = writer.close()
-        write_json(unfinished / SIZES, {name: asdict(sizes[name]) for name in PARTS})
-    return Parts(folder, unit, sizes)
+        write_json(unfinished / SIZES, {name: asdict(sizes[name]) for name in PARTS} | {"stretches": list(stretches)})
+    return Parts(folder, unit, sizes, stretches)
 
 
 def load(folder: Path, unit: Unit) -> Parts:
@@ -127,7 +141,8 @@ def load(folder: Path, unit: Unit) -> Parts:
     """
     try:
         values = json.loads((folder / SIZES).read_bytes())
-        parts = Parts(folder, unit, {name: Size(**values[name]) for name in PARTS})
+        stretches = tuple(map(int, values.get("stretches", ())))  # earlier versions wrote none
+        parts = Parts(folder, unit, {name: Size(**values[name]) for name in PARTS}, stretches)
         if not all(parts.path(name).is_file() for name in PARTS):
             raise ValueError("a part is missing")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -160,6 +175,13 @@ def choose(sizes: Int64[np.ndarray, " blocks"], n_held_out: int) -> Int8[np.ndar
         part[:] = 0
         part[any_block[:n_held_out]] = range(1, 1 + min(n_held_out, len(any_block)))
     return part
+
+
+def lines_of_block(n_lines: int, n_bytes: int) -> int:
+    """How many neighbours stay together: enough to be like a text of their own, few enough that many are held out."""
+    held_out = min(n_bytes / HELD_OUT, MOST_HELD_OUT)
+    fitting = held_out / HELD_OUT_BLOCKS / (n_bytes / max(n_lines, 1))
+    return max(1, min(LONGEST_BLOCK, n_lines // BLOCKS, int(fitting)))
 
 
 def _by_hash(numbers: Iterable[int]) -> list[int]:
@@ -195,7 +217,7 @@ class _Blocks:
         if source.unit == "documents":
             starts = np.array(documents, np.int64)
         else:
-            starts = np.arange(0, n_lines, max(1, min(LONGEST_BLOCK, n_lines // BLOCKS)), dtype=np.int64)
+            starts = np.arange(0, n_lines, lines_of_block(n_lines, sum(lengths)), dtype=np.int64)
         sizes = np.add.reduceat(np.array(lengths, np.int64), starts)
         sizes[np.add.reduceat(np.array(has_text, np.int64), starts) == 0] = 0
         return cls(starts, sizes, n_lines, source.unit == "documents")
@@ -231,6 +253,11 @@ class _Writer:
         self._file, self._unit = file, unit
         self._document: list[str] = []
         self._lines = self._documents = self._bytes = 0
+        self.stretches: list[int] = []  # first line of each
+
+    def begin_stretch(self) -> None:
+        """What comes now did not follow, in the text, on what came before."""
+        self.stretches.append(self._lines)
 
     def add(self, line: Line) -> None:
         encoded = f"{line.text}\n".encode()
