@@ -1,6 +1,8 @@
 """The Python front door: a run that was saved and loaded answers exactly as before, and refusals are one message."""
 
+import copy
 import json
+import pickle
 import sys
 from pathlib import Path
 from threading import Event, current_thread
@@ -188,3 +190,12 @@ def test_a_folder_of_ones_own_is_no_stopped_run(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("mine")
     with pytest.raises(RunError, match=r"is not a run: it has no config.json. Give a folder"):
         malmoi.load(tmp_path)
+
+
+def test_a_run_is_copied_as_its_folder(tmp_path: Path) -> None:
+    run = malmoi.train(
+        "ngram", malmoi.TextSource.from_texts(["the cat sat"] * 90), out=tmp_path / "run", tokenizer="char"
+    )
+    for again in (pickle.loads(pickle.dumps(run)), copy.deepcopy(run)):
+        assert again.folder == run.folder
+        assert again.next("the ") == run.next("the ")

@@ -80,6 +80,10 @@ class Run:
         self._lock = RLock()
         self.config: RunConfig = read_config(self.folder)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes open the folder for themselves."""
+        return type(self), (self.folder, self.device, self.engine)
+
     def __repr__(self) -> str:
         return f"<malmoi.Run {self.config.family} at {self.folder}>"
 

@@ -1,9 +1,11 @@
 """Arrays in safetensors files, written and read without trust: sizes are checked first, and a digest of the numbers last."""
 
+import errno
 import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,7 +111,9 @@ def mapped(path: Path, advice: str, mode: Literal["r", "c"] = "r") -> tuple[Arra
         size = path.stat().st_size
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length) if length <= min(size - 8, LARGEST_HEADER) else b"")
+            if length > min(size - 8, LARGEST_HEADER):
+                raise ValueError(f"its header of {length:,} bytes is not all there")
+            header = json.loads(file.read(length))
         told = dict(header.pop("__metadata__", {}))
         for name, entry in header.items():
             kind, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
@@ -124,29 +128,48 @@ def mapped(path: Path, advice: str, mode: Literal["r", "c"] = "r") -> tuple[Arra
                 arrays[name] = np.empty(shape, kind)
             else:
                 arrays[name] = np.memmap(path, kind, mode, 8 + length + begin, shape).view(np.ndarray)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError, OverflowError) as error:
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(f"{path} has {path.stat().st_size:,} bytes") from None
+        raise RunError(f"Cannot read {path}: {error.strerror or error}. {advice}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise RunError(f"{path} is damaged or cut off ({error or 'its header'}). {advice}") from None
     return arrays, told
 
 
-def map_ahead(path: Path) -> None:
-    """Let another thread begin `map_arrays(path)`, whose first caller will find it done: for who knows that there will be one,
-    and has a while of imports before it.
+@contextmanager
+def mapping_ahead(path: Path) -> Iterator[None]:
+    """Within the block, what `arrays_of(path)` gives is mapped, and another thread begins with it at once.
+
+    For a process that ends with one answer, and has a while of imports before it: a file that is written over meanwhile would
+    change what was mapped, so no model that is to last stands on it.
     """
-    _begun[path] = in_background(lambda: _map_arrays(path))
+    _begun[path] = in_background(lambda: map_arrays(path))
+    try:
+        yield
+    finally:
+        del _begun[path]
+
+
+def arrays_of(path: Path) -> Arrays:
+    """What `write_arrays` wrote, read, or mapped within `mapping_ahead`.
+
+    Raises:
+        RunError: If the file is missing, truncated or altered.
+    """
+    begun = _begun.get(path)
+    return read_arrays(path) if begun is None else begun()
 
 
 def map_arrays(path: Path) -> Arrays:
     """What `write_arrays` wrote, checked like that, but mapped: nothing is copied, and several processes share one in memory.
 
+    The file must stay as it is while the arrays are used: what is written into it changes them, and where it is cut off,
+    reading them ends the process.
+
     Raises:
         RunError: If the file is missing, truncated or altered.
     """
-    begun = _begun.pop(path, None)
-    return _map_arrays(path) if begun is None else begun()
-
-
-def _map_arrays(path: Path) -> Arrays:
     if not path.is_file():
         raise RunError(f"{path} is missing. {_AGAIN}")
     arrays, told = mapped(path, _AGAIN, "c")  # compiled loops would have to be made anew for arrays that are read-only

@@ -7,6 +7,7 @@ from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+AHEAD = "malmoi-ahead"  # the name of a thread whose work nobody waits for when a command ends
 
 
 def in_background(work: Callable[[], T]) -> Callable[[], T]:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from malmoi.background import AHEAD
 from malmoi.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def find_device_ahead(name: str, load: Callable[[], object]) -> "Callable[[], to
     if name not in ("cpu", "auto") or find_spec("torch") is None:
         find_device(name)
     import_module("concurrent.futures.thread")  # which PyTorch imports, and which refuses once the program is ending
-    loading = Thread(target=load, name="malmoi-ahead")
+    loading = Thread(target=load, name=AHEAD, daemon=True)
     loading.start()
 
     def found() -> "torch.device":

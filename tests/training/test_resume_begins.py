@@ -16,7 +16,7 @@ from vector_runs import QUICK, lines
 
 import malmoi
 from malmoi.cli import main
-from malmoi.errors import RunError
+from malmoi.errors import MalmoiError, RunError
 from malmoi.runs.folder import read_config
 from malmoi.training.progress import Interrupted, Reporter, StepReport
 
@@ -110,7 +110,7 @@ def test_what_is_not_begun_begins(rung: str, is_there: bool, text: Path, whole: 
 def test_what_was_killed_while_it_was_prepared_begins(rung: str, text: Path, whole: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     (out / "checkpoint").mkdir(parents=True)
-    for name in ("tokenizer.json", "words.json", ".malmoi-0123456789abcdef", "checkpoint/state.safetensors"):
+    for name in ("tokenizer.json", "phrases.json", ".malmoi-0123456789abcdef", "checkpoint/state.safetensors"):
         (out / name).write_text("half of it")
     again(rung, text, out)
     assert same_model(whole[rung], out)
@@ -191,7 +191,7 @@ def test_what_no_training_wrote_is_not_touched(rung: str, text: Path, tmp_path: 
     with pytest.raises(RunError, match="holds what no training wrote, as thesis.txt; nothing in it was changed"):
         again(rung, text, out)
     (out / "thesis.txt").rename(tmp_path / "thesis.txt")
-    with pytest.raises(RunError, match="holds what no training wrote, as thesis.txt"):
+    with pytest.raises(RunError, match="thesis.txt is a file; nothing in it was changed"):
         again(rung, text, tmp_path / "thesis.txt")
     assert files(out) == {"tokenizer.json": b"{}"}
 
@@ -298,3 +298,46 @@ def test_what_is_not_there_is_one_message_while_pytorch_is_loaded(words: list[st
     assert "nope" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "z").exists()
+
+
+@pytest.mark.parametrize(
+    "files", [("README.md",), ("words.json", "README.md"), ("model.safetensors", "tokenizer.json")]
+)
+def test_files_without_a_config_are_not_taken_for_a_run_of_ours(
+    files: tuple[str, ...], text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in files:
+        (out / name).write_text("my only copy")
+    with pytest.raises(RunError, match="holds what no training wrote.*nothing in it was changed"):
+        malmoi.train("ngram", text, out=out, resume=True, **OPTIONS["ngram"])
+    assert {path.name: path.read_text() for path in out.iterdir()} == dict.fromkeys(files, "my only copy")
+    with pytest.raises(RunError, match="is a file; nothing in it was changed"):
+        malmoi.train("ngram", text, out=out / files[0], resume=True, **OPTIONS["ngram"])
+    assert (out / files[0]).read_text() == "my only copy"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"text": "nothere.txt"}, {"order": 0}, {"tokenizer": None, "tokenizer_from": "nothing"}]
+)
+def test_nothing_is_removed_before_all_that_is_asked_for_is_there(
+    wrong: dict[str, Any], text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "tokenizer.json").write_text("of a run that was killed")
+    request = {"text": text, "out": out, "resume": True, **OPTIONS["ngram"], **wrong}
+    with pytest.raises(MalmoiError):
+        malmoi.train("ngram", **request)
+    assert (out / "tokenizer.json").read_text() == "of a run that was killed"
+
+
+def test_options_of_texts_and_tokens_are_named_too(text: Path, tmp_path: Path) -> None:
+    out, listener = tmp_path / "run", Listens()
+    malmoi.train("ngram", text, out=out, **OPTIONS["ngram"])
+    other = {"tokenizer": "word", "vocab_size": 300, "min_count": 3, "test": text, "order": 4}
+    malmoi.train("ngram", text, out=out, resume=True, reporter=listener, **other)
+    assert listener.said[-1].endswith("not used: --min-count, --order, --test, --tokenizer, --vocab-size")
+    malmoi.train("ngram", text, out=out, resume=True, reporter=listener, **OPTIONS["ngram"])
+    assert listener.said[-1].endswith("nothing in it was changed")

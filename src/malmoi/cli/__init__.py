@@ -12,11 +12,13 @@ import os
 import re
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from malmoi.background import AHEAD
 from malmoi.errors import MalmoiError
 
 if TYPE_CHECKING:
@@ -79,6 +81,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # text that the terminal cannot show must not end a command
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
+    code = _code(words, started)
+    if argv is None and any(thread.name == AHEAD and thread.is_alive() for thread in threading.enumerate()):
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)  # seconds of imports that nobody needs any more cannot be stopped otherwise
+    return code
+
+
+def _code(words: list[str], started: float) -> int:
+    """Run one command; the exit code, whatever happens."""
     try:
         code = _run(words, started)
         sys.stdout.flush()

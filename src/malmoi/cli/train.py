@@ -137,7 +137,7 @@ def rung_flags(rung: Rung) -> list[inspect.Parameter]:
 def _without_use(rung: Rung) -> set[str]:
     """The common options that this rung has no use for."""
     unused = (ONE_PASS if rung.is_one_pass else set()) | (NO_VECTORS if rung.kind == "vectors" else set())
-    return unused | ({"initialise_from"} if rung.name == "glove" else set())
+    return unused | (set() if rung.begins_from_vectors else {"initialise_from"})
 
 
 def _seen_by(option: inspect.Parameter, rung: Rung, hidden: Parameter | None) -> inspect.Parameter:

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,11 +37,11 @@ def next_words(
 ) -> None:
     for name, value in FOR_ONE_ANSWER.items():
         os.environ.setdefault(name, value)
-    _read_ahead(run)
-    from malmoi.api import load
+    with _read_ahead(run):
+        from malmoi.api import load
 
-    model = load(run, device, engine)
-    warn_unknown(model, context)
+        model = load(run, device, engine)
+        warn_unknown(model, context)
     rows = model.next(context, k, whole_words=not tokens)
     if json:
         emit({"run": str(model.folder), "context": context, "next": [row._asdict() for row in rows]})
@@ -49,14 +49,14 @@ def next_words(
     print_next_words([(row.text, row.probability) for row in rows], "token" if tokens else "word", "probability")
 
 
-def _read_ahead(run: str) -> None:
+def _read_ahead(run: str) -> AbstractContextManager[None]:
     """Have the weights checked while the rest of malmoi is imported: each takes about as long as the other."""
     for folder in (Path(run), Path("runs", run)):  # as `run_path` looks for it, which tells what is wrong with it
         if (folder / "config.json").is_file() and (folder / "model.safetensors").is_file():
-            from malmoi.arrays import map_ahead
+            from malmoi.arrays import mapping_ahead
 
-            map_ahead(folder / "model.safetensors")
-            return
+            return mapping_ahead(folder / "model.safetensors")
+    return nullcontext()
 
 
 def print_next_words(rows: list[tuple[str, float]], *columns: str, title: str = "") -> None:

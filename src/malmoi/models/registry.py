@@ -38,8 +38,9 @@ class Rung(NamedTuple):
         kind: What it is to those who use it.
         options: The class of its options, a `ModelConfig`.
         settings: The class that says how it is trained, a `Settings`.
-        trains: Trains a new run: a function of (rung, a `training.request.Asked`, reporter).
-        resumes: Goes on with a run that was stopped; None where training is one pass and begins again.
+        trains: Trains a new run: a function of (rung, folder, a `training.request.Asked`, reporter).
+        resumes: Goes on with a run that was stopped; a function of (rung, folder, its `RunConfig`, asked,
+            reporter). None where training is one pass and begins again.
         opens: Makes what a run holds into a model: a function of a `models.opening.Opening`.
         network: The PyTorch module that is trained step by step.
         objective: What its training minimises, and what it is validated by: a `training.objectives.Objective`.
@@ -48,6 +49,7 @@ class Rung(NamedTuple):
         learns: Of vectors: what makes them of a text.
         explains: Explains one of its predictions: a function of (question, teller).
         explains_run: Explains a run of it: a function of an `explain.question.AskedOfRun`.
+        begins_from_vectors: Whether its training may begin from vectors that are there (`--initialise-from`).
         is_one_pass: Whether it reads the text once, however much time there is.
         exports: Formats of other programs that `malmoi export` can write it in.
     """
@@ -67,6 +69,7 @@ class Rung(NamedTuple):
     learns: str | None = None
     explains: str | None = None
     explains_run: str | None = None
+    begins_from_vectors: bool = False
     is_one_pass: bool = False
     exports: tuple[str, ...] = ()
 
@@ -106,6 +109,7 @@ def _network(name: str, summary: str, options: str, **paths: Any) -> Rung:
         opens="malmoi.engines.opening:open_network",
         objective="malmoi.training.objectives.next_token:NextToken",
         explains_run="malmoi.explain.explaining:explain_run",
+        begins_from_vectors=True,
         **paths,
     )
 
@@ -143,6 +147,7 @@ RUNGS = {
             "Word2VecConfig",
             "Word2VecTrainingSettings",
             "word2vec:learn_word2vec",
+            begins_from_vectors=True,
             explains_run="malmoi.explain.word2vec.explaining:explain_word2vec",
         ),
         _vectors(

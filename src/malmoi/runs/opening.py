@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.arrays import map_arrays, read_arrays
+from malmoi.arrays import arrays_of, read_arrays
 from malmoi.background import in_background
 from malmoi.errors import ConfigError, RunError
 from malmoi.models.opening import Opening
@@ -50,9 +50,7 @@ def open_model(
     rung = find_rung(config.family)
     assert rung.opens is not None, f"{rung.name} is a {rung.kind}"
     path = folder / "model.safetensors"
-    arrays = in_background(
-        lambda: map_arrays(path)
-    )  # its checksum keeps one core busy, options and tokenizer the other
+    arrays = in_background(lambda: arrays_of(path))  # its checksum keeps one core busy, options and tokenizer the other
     with _naming(folder):
         options = rung.config.parse(config.model)
     model: LanguageModel = resolve(rung.opens)(Opening(folder, rung, options, arrays, tokenizer, device, engine))

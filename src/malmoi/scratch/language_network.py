@@ -220,7 +220,7 @@ class TracedNetwork(LanguageNetwork, ABC):
     def trace_step(self, ids: Ids, target_id: int, learning_rate: float, n_last: int | None = None) -> StepTrace:
         """Every number of a training step on that prediction: W <- W - learning_rate dL/dW of L = -ln P(target).
 
-        The network is left as it was.
+        The weights are left as they were.
 
         Args:
             ids: The text, (T,).

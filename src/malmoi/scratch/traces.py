@@ -1,6 +1,6 @@
 """What a language network computed for one prediction, every number of it, and what a training step on that prediction does.
 
-    network = conversion.traced_network_of(config, arrays)        of a run, in float64
+    network = conversion.traced_network_of(config, arrays, start_id)    of a run, in float64
     found = network.trace(ids)                                    P(next token | ids), step by step
     step = network.trace_step(ids, target_id, learning_rate)      its gradients, and the prediction with the moved weights
 
@@ -26,14 +26,15 @@ class RecurrentTrace:
     Attributes:
         x: What it read.
         from_input: x Wx and its bias.
-        from_hidden: The state before times Wh, and its bias if it has one.
+        from_hidden: The state before times Wh, and its bias if it has one; of an MGU, f h times the candidate's half.
         sums: Both together; None for a GRU, whose last third is not simply added.
-        gates: After sigmoid or tanh. RNN: h itself; LSTM: input, forget, candidate, output; GRU: reset, update, new.
+        gates: After sigmoid or tanh. RNN: h itself; LSTM: input, forget, candidate, output; GRU: reset, update, new;
+            MGU: forget, candidate.
         hidden: The state before the first step, and after each.
         cell: The same of an LSTM's cell.
-        kept: What stays of the memory: f c of an LSTM, z h of a GRU.
+        kept: What stays of the memory: f c of an LSTM, z h of a GRU, (1 - f) h of an MGU.
         dropped: What an LSTM lets go of it: (1 - f) c.
-        written: What is added: i g of an LSTM, (1 - z) n of a GRU.
+        written: What is added: i g of an LSTM, (1 - z) n of a GRU, f n of an MGU.
     """
 
     x: Float[np.ndarray, "time input"]

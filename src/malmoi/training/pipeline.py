@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from malmoi.runs.folder import RUN_NAME, RunConfig, read_config, run_path
 from malmoi.training.checkpoint import can_resume
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked, Request, read_request
-from malmoi.training.resuming import look
+from malmoi.training.resuming import look, remove
+from malmoi.training.texts import find_sources
 
 
 def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
@@ -37,8 +38,10 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
     if wanted.rung is None or wanted.text is None:
         raise ConfigError("Training needs a rung and a text, as: malmoi train lstm corpus.txt --budget 10m")
     rung = find_rung(wanted.rung)
+    left: Sequence[Path] = ()
     if wanted.resume:
         seen = look(wanted, rung)
+        left = seen.left
         asked = replace(asked, request=wanted.model_copy(update={"out": str(seen.folder), "text": seen.text}))
         if seen.to_do == "go on":
             return _resume(asked, reporter)
@@ -46,8 +49,13 @@ def train(request: Mapping[str, Any], reporter: Reporter | None = None) -> Path:
             reporter.stage(f"{seen.folder} is finished already; nothing in it was changed")
             _tell_unused(seen.folder, read_config(seen.folder), asked, reporter)
             return seen.folder
-    folder = _new_folder(asked.request, rung)
     rung.config.parse({"vocab_size": 1, **asked.model})  # refuse a wrong option before any work is done
+    if left:
+        find_sources(asked.request)  # and a text that is not there
+        if wanted.tokenizer_from is not None:
+            run_path(wanted.tokenizer_from)
+        remove(left)
+    folder = _new_folder(asked.request, rung)
     path: Path = resolve(rung.trains)(rung, folder, asked, reporter)
     return path
 
@@ -74,11 +82,19 @@ def _resume(asked: Asked, reporter: Reporter) -> Path:
 
 def _tell_unused(folder: Path, config: RunConfig, asked: Asked, reporter: Reporter) -> None:
     """Say which options a run goes on without, since its own hold."""
+    request, data = asked.request, config.data
     given = {**asked.model, **asked.training, "budget_seconds": asked.budget.seconds}
-    own = {**config.model, **config.training}
-    other = {name: value for name, value in given.items() if value is not None and own.get(name) != value}
+    given |= {name: getattr(request, name) for name in ("device", "epochs", "vocab_size")}
+    given |= {"tokenizer": request.tokenizer, "initialise_from": request.initialise_from}
+    own = {"vocab_size": config.tokenizer.get("vocab_size"), "tokenizer": config.tokenizer.get("kind")}
+    own |= {"device": "cpu", **config.model, **config.training, "initialise_from": data.get("initialised_from")}
+    other = {name for name, value in given.items() if value is not None and own.get(name) != value}
+    other |= {
+        name for name in ("tokenizer_from", "min_count") if getattr(request, name) is not None
+    }  # nobody wrote it down
+    other |= {name for name in ("valid", "test") if getattr(request, name) is not None and not data.get(name)}
     if other:
-        names = ("budget" if name == "budget_seconds" else name.replace("_", "-") for name in other)
+        names = ("budget" if name == "budget_seconds" else name.replace("_", "-") for name in sorted(other))
         told = ", ".join(f"--{name}" for name in names)
         reporter.stage(f"{folder} keeps the options that it was begun with; not used: {told}")
 

@@ -1,5 +1,6 @@
 """What a run tells the person who waits for it. The training code calls these; a door (terminal, notebook) shows them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,16 @@ class EvaluationReport:
     figures: Mapping[str, float]  # by name, the one that counts most first: bits_per_byte, perplexity
     is_best: bool
     seconds: float  # since training began
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Of a language model: NaN where another figure is watched."""
+        return self.figures.get("bits_per_byte", math.nan)
+
+    @property
+    def perplexity(self) -> float:
+        """Of a language model: NaN where another figure is watched."""
+        return self.figures.get("perplexity", math.nan)
 
 
 class Reporter:

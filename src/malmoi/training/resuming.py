@@ -5,7 +5,7 @@ machines need.
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,35 +18,49 @@ from malmoi.training.checkpoint import can_resume
 from malmoi.training.request import Request
 from malmoi.training.texts import read_source, recorded_source
 
-OURS = {  # all that training may have left in a folder
-    *("config.json", "model.safetensors", "tokenizer.json", "spelling.json", "metrics.jsonl", "README.md"),
-    *("words.json", "vectors.safetensors", "phrases.json", CHECKPOINT, f".{CHECKPOINT}.previous"),
+FIRST = {  # what training may write before config.json
+    *("tokenizer.json", "spelling.json", "layout.json", "phrases.json", CHECKPOINT, f".{CHECKPOINT}.previous"),
+}
+OURS = FIRST | {  # all that it may have left beside config.json
+    *("config.json", "model.safetensors", "metrics.jsonl", "README.md"),
+    *("words.json", "vectors.safetensors"),
 }
 TEMPORARY = ".malmoi-"  # how names of files begin that were being written
 
 
 class Found(NamedTuple):
-    """What is left to do, where, and from which text."""
+    """What is left to do, where, and from which text.
+
+    Attributes:
+        text: As it was given, but for a pipe: that can be read only once, and was.
+        left: What a run left that has nothing to go on from; to be removed before it begins anew.
+    """
 
     to_do: Literal["begin", "go on", "nothing"]
     folder: Path
-    text: Any  # as it was given, but for a pipe: that can be read only once, and was
+    text: Any
+    left: Sequence[Path] = ()
 
 
 def look(asked: Request, rung: Rung) -> Found:
     """Look where the run of this rung on this text shall stand.
 
-    A run that was killed before its first checkpoint has nothing to go on from: its files are removed, and it begins anew.
+    A run that was killed before its first checkpoint has nothing to go on from: its files are to be removed, and it begins
+    anew. Files are taken for those of a run only where config.json is among them, or where there are no others than training
+    writes before it.
 
     Raises:
-        RunError: If something else stands there, in which nothing is changed then.
+        RunError: If something else stands there. Nothing is changed in any case.
     """
     folder, text = _place(str(asked.out)), asked.text
     recover_folder(folder)
     if not folder.exists():
         return Found("begin", folder, text)
-    left = sorted(folder.iterdir()) if folder.is_dir() else [folder]
+    if not folder.is_dir():
+        raise RunError(f"{folder} is a file; nothing in it was changed. A folder was expected. Choose another --out.")
+    left, ours = sorted(folder.iterdir()), FIRST
     if (folder / "config.json").is_file():
+        ours = OURS
         config = read_config(folder)
         if config.family != rung.name:
             raise RunError(
@@ -65,17 +79,16 @@ def look(asked: Request, rung: Rung) -> Found:
         if _is_finished(folder, config):
             return Found("nothing", folder, text)
     for path in left:
-        if path.name not in OURS and not path.name.startswith(TEMPORARY):
+        if path.name not in ours and not path.name.startswith(TEMPORARY):
             raise RunError(
                 f"{folder} exists already and holds what no training wrote, as {path.name}; nothing in it was changed. Choose "
                 "another --out."
             )
-    _remove(left)
-    return Found("begin", folder, text)
+    return Found("begin", folder, text, left)
 
 
-def _remove(left: Iterable[Path]) -> None:
-    """What was left; the folder itself stays, as it may be where a disk is mounted."""
+def remove(left: Iterable[Path]) -> None:
+    """Remove what was left; the folder itself stays, as it may be where a disk is mounted."""
     for path in left:
         try:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from malmoi.arrays import Arrays, map_arrays, write_arrays
+from malmoi.arrays import Arrays, arrays_of, write_arrays
 from malmoi.errors import RunError
 from malmoi.shapes import Float32, Int64, Integer, Shaped, UInt32
 
@@ -206,12 +206,12 @@ def save_tables(path: Path, tables: NGramTables) -> None:
 
 
 def load_tables(path: Path, order: int, vocab_size: int) -> NGramTables:
-    """What `save_tables` wrote, mapped, and checked so that no compiled loop can leave the arrays.
+    """What `save_tables` wrote, checked so that no compiled loop can leave the arrays.
 
     Raises:
         RunError: If the file is missing, damaged, or does not fit the run's config.
     """
-    return tables_of(map_arrays(path), path, order, vocab_size)
+    return tables_of(arrays_of(path), path, order, vocab_size)
 
 
 def tables_of(arrays: Arrays, path: Path, order: int, vocab_size: int) -> NGramTables:

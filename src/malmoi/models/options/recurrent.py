@@ -1,4 +1,4 @@
-"""The options of recurrent networks: rnn, lstm and gru differ in the cell alone."""
+"""The options of recurrent networks: rnn, lstm, gru and mgu differ in the cell alone."""
 
 import itertools
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from malmoi.models.options.base import LayeredConfig, Shapes
 
 
 class RecurrentConfig(LayeredConfig):
-    """Shapes and noise of a recurrent language model; `rnn`, `lstm` and `gru` differ in the cell alone."""
+    """Shapes and noise of a recurrent language model; its rungs differ in the cell alone."""
 
     n_gates: ClassVar[int]  # affine maps of input and state in one cell
     has_hidden_bias: ClassVar[bool] = False  # beside the bias of the input, where a gate stands between the two sums

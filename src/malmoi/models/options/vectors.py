@@ -1,6 +1,6 @@
 """The options of the rungs that make vectors of words: cooccurrence, word2vec, glove."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,8 @@ from malmoi.settings import Settings
 
 class VectorConfig(ModelConfig):
     """What all rungs have in common that make vectors of words: what a word is, and how long its vector."""
+
+    factors_a_table: ClassVar[bool] = False  # of words by words, which has no more directions than words
 
     embed_dim: int = Field(100, ge=1, le=100_000, description="numbers in a vector")
     lower: bool = Field(True, description="write everything in lower case first")
@@ -42,6 +44,8 @@ class PairSettings(Settings):
 
 class CooccurrenceConfig(VectorConfig, PairSettings):
     """What is counted, how it is weighed, and how it is made short."""
+
+    factors_a_table: ClassVar[bool] = True
 
     association: Literal["counts", "pmi", "ppmi"] = Field(
         "ppmi",

@@ -68,7 +68,7 @@ def train_vectors(rung: Rung, folder: Path, order: Asked, reporter: Reporter) ->
     most = max(
         1, tokenizer.vocab_size - len(tokenizer.special_ids.all) - 1
     )  # directions that a table of these words has
-    if rung.name == "cooccurrence" and "embed_dim" not in model_options and model.embed_dim > most:
+    if model.factors_a_table and "embed_dim" not in model_options and model.embed_dim > most:
         reporter.stage(f"vectors of {most} numbers: the text has few words (--embed-dim)")
         model = model.model_copy(update={"embed_dim": most})
     config = RunConfig(
@@ -119,7 +119,7 @@ def _refuse_what_does_not_fit(rung: Rung, asked: Request) -> None:
         raise ConfigError(f"--epochs does not fit {rung.name}: it counts the text once. Leave --epochs out.")
     if asked.epochs is not None and asked.epochs != int(asked.epochs):
         raise ConfigError(f"--epochs {asked.epochs:g} does not fit {rung.name}: a whole number was expected, as 5.")
-    if rung.name != "word2vec" and asked.initialise_from is not None:
+    if not rung.begins_from_vectors and asked.initialise_from is not None:
         raise ConfigError(
             f"--initialise-from does not fit {rung.name}: its vectors follow from the counts. Expected the rung word2vec, or a "
             "neural language model. Leave it out."
