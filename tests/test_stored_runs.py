@@ -114,6 +114,16 @@ def test_explanations_tell_the_probabilities_that_were_stored(name: str) -> None
         assert is_same(explanation.probability, math.exp(-units[-1].nats), tolerance)
 
 
+@pytest.mark.parametrize("name", [name for name in ANSWERED if FAMILIES[name] == "ngram"])
+def test_a_run_of_before_pays_for_its_white_space_by_now(name: str) -> None:
+    """It has no layout.json: single spaces are taken for what there is, so they cost little, and others much."""
+    run = malmoi.load(STORED / name)
+    assert not (STORED / name / "layout.json").exists()
+    plain, odd = (malmoi.TextSource.from_texts([line] * 9) for line in ("the cat sat", "the  cat\tsat "))
+    nats = [run.evaluate(text).layout_nats for text in (plain, odd)]
+    assert nats == [0, 0] if run.tokenizer.is_lossless else 0 < nats[0] < 0.1 < 9 < nats[1]
+
+
 @pytest.mark.parametrize("name", STOPPED)
 def test_a_training_that_was_stopped_then_goes_on_now(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

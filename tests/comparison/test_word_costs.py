@@ -62,7 +62,7 @@ def test_costs_of_words_add_up_to_the_evaluation(tokenizer: Tokenizer, tmp_path,
         nats = word_nats(tokenizer, source.lines(), token_log_probs(model, view))
         result = evaluate(model, tokenizer, source)
         words = read_words(source.lines(), {})
-        assert nats.sum() == pytest.approx(result.nll_nats + result.spelling_nats, rel=1e-12)
+        assert nats.sum() == pytest.approx(result.all_nats, rel=1e-12)
         assert words.n_bytes.sum() == result.bytes
         assert len(nats) == len(words.n_bytes) == result.words + result.lines
         for key, starts in (("frequency", FREQUENCIES), ("position", POSITIONS)):
@@ -101,6 +101,9 @@ def test_words_worked_by_hand() -> None:
     lines = [Line("나는 집에", True), Line("나는")]
     costs = np.array([10.0, 1, 2, 3, 4, 5])  # the document start first: the first word pays for it
     nats = word_nats(tokenizer, lines, -costs)
+    gaps = np.concatenate([tokenizer.layout.word_nats(line.text) for line in lines])
+    assert 0 < gaps.sum() < 4  # of five gaps, where six were seen
+    nats -= gaps
     spelling = tokenizer.spelling_nats("집에")
     assert spelling > 0
     assert nats.tolist() == pytest.approx([11, 2 + spelling, 3, 4, 5])
@@ -138,5 +141,7 @@ def test_morphemes_go_to_the_word_they_are_cut_from() -> None:
     line = "나는  학교에 갔다"
     tokenizer = train_tokenizer("morpheme", [line])
     ids = next(iter(tokenizer.encode_lines([line])))
-    found = word_nats(tokenizer, [Line(line)], np.full(len(ids), -1.0))
-    assert found.tolist() == [2, 2, 3, 1]  # 나/NP 는/JX, 학교/NNG 에/JKB, 가/VV 었/EP 다/EF, the line end
+    found = word_nats(tokenizer, [Line(line)], np.full(len(ids), -1.0)) - tokenizer.layout.word_nats(line)
+    assert found.tolist() == pytest.approx(
+        [2, 2, 3, 1]
+    )  # 나/NP 는/JX, 학교/NNG 에/JKB, 가/VV 었/EP 다/EF, the line end

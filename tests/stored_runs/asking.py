@@ -7,6 +7,7 @@ below and its arguments, as {"ask": "score", "line": "I like the cat."}; an answ
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ def _generate(run: malmoi.Run, prompt: str, **options: Any) -> list[str]:
 
 
 def _evaluate(run: malmoi.Run, text: str) -> dict[str, Any]:
-    return {name: figure for name, figure in run.evaluate(TEXT / text).to_dict().items() if name != "seconds"}
+    """As it was before words paid for their white space, which every stored run pays for by now."""
+    found = replace(run.evaluate(TEXT / text), layout_nats=0.0).to_dict()
+    return {name: figure for name, figure in found.items() if name not in ("seconds", "layout_nats")}
 
 
 def _figures(run: malmoi.Run, names: list[str]) -> dict[str, Any]:

@@ -267,7 +267,7 @@ def test_a_saved_tokenizer_loads_as_it_was(kind: str, tmp_path: Path) -> None:
     assert loaded.is_lossless == (kind in LOSSLESS)
     assert loaded.fingerprint() == tokenizer.fingerprint()
     assert sorted(path.name for path in tmp_path.iterdir()) == (
-        ["tokenizer.json"] if loaded.is_lossless else ["spelling.json", "tokenizer.json"]
+        ["tokenizer.json"] if loaded.is_lossless else ["layout.json", "spelling.json", "tokenizer.json"]
     )
     text = LINES[0] + "\nzebras 우리는 새말을"
     np.testing.assert_array_equal(loaded.encode(text), tokenizer.encode(text))

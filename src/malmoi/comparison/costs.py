@@ -21,7 +21,7 @@ from malmoi.models.interface import LanguageModel
 
 STEPS, WARM_UP, SECONDS = 300, 5, 1.0  # of latency: at most so many steps, the first ones not counted, or so long
 PATIENCE = 120  # seconds that the process whose memory is measured may take
-TOKENIZER = ("tokenizer.json", "spelling.json")
+TOKENIZER = ("tokenizer.json", "spelling.json", "layout.json")
 
 
 def milliseconds_per_token(model: LanguageModel, token_ids: Integer[np.ndarray, " tokens"]) -> float:

@@ -70,6 +70,8 @@ def load(folder: Path, name: str, n_words: int) -> tuple[Measured, np.ndarray] |
     try:
         values = json.loads(path.read_bytes())
         told = values["evaluation"]
+        if "layout_nats" not in told:  # by an earlier version, which let white space go unpaid
+            return None
         counted: dict[str, Any] = {key: math.inf if told[key] is None else told[key] for key in COUNTED}
         pairs = {key: tuple(values[key]) for key in ("members", "weights")}
         curve = tuple((float(seconds), float(bits)) for seconds, bits in values["curve"])

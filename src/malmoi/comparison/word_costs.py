@@ -1,9 +1,9 @@
 """What each word of a text costs, whatever the tokens are.
 
-Tokens differ between tokenizers, words and line ends do not. So the cost of every token, and of spelling every unknown word,
-is added to the word that the token ends in; the end of a line counts as a word of its own. What is before a word, white space
-as a rule, belongs to it, so the bytes of all words add up to those of the text, and their costs to the cost of the text:
-nothing is left out, nothing counted twice.
+Tokens differ between tokenizers, words and line ends do not. So the cost of every token, of spelling every unknown word, and of
+white space that the tokens leave unsaid is added to the word that it ends in; the end of a line counts as a word of its own.
+What is before a word, white space as a rule, belongs to it, so the bytes of all words add up to those of the text, and their
+costs to the cost of the text: nothing is left out, nothing counted twice.
 """
 
 import unicodedata
@@ -78,7 +78,7 @@ def read_words(lines: Iterable[Line], counts: Mapping[str, int]) -> Words:
 def word_nats(
     tokenizer: Tokenizer, lines: Iterable[Line], token_log_probs: Float64[np.ndarray, " tokens"]
 ) -> Float64[np.ndarray, " words"]:
-    """-ln P of every word and line end, unknown words with their spelling.
+    """-ln P of every word and line end, unknown words with their spelling, white space included.
 
     Args:
         tokenizer: What made the tokens.
@@ -96,7 +96,7 @@ def word_nats(
             word = (
                 np.insert(place.word, 0, 0) if line.starts_document else place.word
             )  # the start goes to the first word
-            nats.append(np.bincount(word, costs, place.n_words) + place.spelling)
+            nats.append(np.bincount(word, costs, place.n_words) + place.unsaid)
             first_token = after
     assert first_token == len(token_log_probs)
     return np.concatenate(nats)
@@ -143,19 +143,21 @@ class _Places(NamedTuple):
     """Where the tokens of one line belong."""
 
     word: Int64[np.ndarray, " tokens"]  # number of the word that each token ends in
-    spelling: Float64[np.ndarray, " words"]  # nats for spelling what is unknown
+    unsaid: Float64[np.ndarray, " words"]  # nats for spelling what is unknown, and for white space
     n_words: int  # line end included
 
 
 def _places(tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.ndarray]) -> list[_Places]:
     if not tokenizer.is_lossless:
-        spelling = _spelling(tokenizer, texts, encoded)
+        assert tokenizer.layout is not None
+        spelling, gaps = _spelling(tokenizer, texts, encoded), map(tokenizer.layout.word_nats, texts)
         if tokenizer.kind == "word":
-            return [_Places(np.arange(len(nats)), nats, len(nats)) for nats in spelling]
+            rows = zip(spelling, gaps, strict=True)
+            return [_Places(np.arange(len(nats)), nats + gap_nats, len(nats)) for nats, gap_nats in rows]
         from malmoi.text.morphemes import starts
 
-        rows = zip(texts, spelling, starts(texts), strict=True)
-        return [_morpheme_places(text, nats, begins) for text, nats, begins in rows]
+        found = map(_morpheme_places, texts, spelling, starts(texts))
+        return [place._replace(unsaid=place.unsaid + nats) for place, nats in zip(found, gaps, strict=True)]
     lengths = np.array([len(surface) for surface in tokenizer.token_bytes()])
     return [_byte_places(tokenizer.kind, text, lengths[ids]) for text, ids in zip(texts, encoded, strict=True)]
 

@@ -25,7 +25,7 @@ from malmoi.files import atomic_file, default_cache_dir, release_pages
 from malmoi.text.sources import Line, TextSource, batches
 from malmoi.text.units import count_units
 
-_MAGIC = b"malmoi tokens 1\n"  # 16 bytes, so that ids of any width begin aligned
+_MAGIC = b"malmoi tokens 2\n"  # 16 bytes, so that ids of any width begin aligned
 _BATCH = (1024, 2**18)  # lines and characters handed to the tokenizer at once, whichever is reached first
 _BLOCK = (16, 2048)  # a block of the table ends after so many lines or tokens
 _LONGEST_TABLE = 2**16  # blocks; a table twice as long is halved
@@ -43,6 +43,7 @@ class TextCounts:
     n_bytes: int  # of the UTF-8 form, with one for each line end
     n_unknown: int  # words that the vocabulary lacks
     spelling_nats: float  # what spelling those words costs: -ln P
+    layout_nats: float = 0.0  # what the white space costs that the tokens leave unsaid
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(TextCounts))
@@ -58,6 +59,7 @@ class LineEncoder(Protocol):
     eos_id: int
 
     def encode_stream(self, lines: Sequence[str], /) -> tuple[np.ndarray, np.ndarray]: ...
+    def layout_nats(self, lines: Sequence[str], n_words: np.ndarray, /) -> np.ndarray: ...
     def fingerprint(self) -> str: ...
 
 
@@ -280,6 +282,7 @@ def _encode(
         lines = np.searchsorted(ends, np.flatnonzero(ids == tokenizer.unk_id), side="right")
         counts[:, 5] = np.bincount(lines, minlength=len(batch))
         counts[:, 6] = np.bincount(lines, spelling, minlength=len(batch))
+    counts[:, 7] = tokenizer.layout_nats(texts, counts[:, 2].astype(np.int64))
     if is_start.any():
         ids = np.insert(ids, (ends - np.diff(ends, prepend=0))[is_start], tokenizer.bos_id)
     assert ids.max() < tokenizer.vocab_size
@@ -313,7 +316,7 @@ def _blocks(lines: Float64[np.ndarray, "lines fields"]) -> Float64[np.ndarray, "
 
 
 def _counts(table: Float64[np.ndarray, "blocks fields"]) -> TextCounts:
-    totals: list[Any] = [*map(int, table[:, :-1].sum(axis=0)), math.fsum(table[:, -1])]
+    totals: list[Any] = [*map(int, table[:, :6].sum(axis=0)), math.fsum(table[:, 6]), math.fsum(table[:, 7])]
     return TextCounts(**dict(zip(_FIELDS, totals, strict=True)))
 
 

@@ -1,7 +1,8 @@
 """How well a model predicts a text: perplexity as the literature counts it, and bits per byte, which always compare.
 
     perplexity     = exp(nll / tokens)                      line ends scored, <unk> scored as one more word
-    bits per byte  = (nll + spelling) / (ln 2 x bytes)      every byte paid for, unknown words letter by letter
+    bits per byte  = (nll + spelling + layout) / (ln 2 x bytes)    every byte paid for: unknown words letter by letter, and
+                                                                   the white space that words leave unsaid
 
 Perplexity depends on what a token is, so it compares models of one tokenizer only. Bits per byte compare any two
 models.
@@ -34,19 +35,27 @@ Reader = Callable[[TokenIds, State], tuple[NDArray[np.floating], State]]
 class Evaluation:
     """The figures of one model on one text.
 
-    `nll_nats` is the summed -ln p of the tokens; `spelling_nats` what the unknown words cost to spell. A figure is
-    infinite where the model gives something in the text no probability, or where it exceeds the largest float.
+    `nll_nats` is the summed -ln p of the tokens; `spelling_nats` what the unknown words cost to spell; `layout_nats` what tells
+    their white space where tokens leave it unsaid. With all three the text can be decoded, in NFC, so what is per byte, per
+    character and per word is made of their sum. A figure is infinite where the model gives something in the text no
+    probability, or where it exceeds the largest float.
     """
 
     tokens: int  # line ends included
     words: int  # separated by white space; line ends not included
-    bytes: int  # UTF-8, line ends included
+    bytes: int  # of the NFC form in UTF-8, with one for each line end
     characters: int  # NFC code points, line ends included
     lines: int
     unknown: int  # tokens that are <unk>
     nll_nats: float
     spelling_nats: float
     seconds: float
+    layout_nats: float = 0.0
+
+    @property
+    def all_nats(self) -> float:
+        """-ln P of the text, to the last byte of its NFC form."""
+        return self.nll_nats + self.spelling_nats + self.layout_nats
 
     @property
     def perplexity(self) -> float:
@@ -54,16 +63,16 @@ class Evaluation:
 
     @property
     def word_perplexity(self) -> float:
-        """Per word and line end, spelling included: the same for all tokenizers that see the same words."""
-        return _exp((self.nll_nats + self.spelling_nats) / (self.words + self.lines))
+        """Per word and line end, spelling and white space included: it compares between tokenizers."""
+        return _exp(self.all_nats / (self.words + self.lines))
 
     @property
     def bits_per_byte(self) -> float:
-        return (self.nll_nats + self.spelling_nats) / (math.log(2) * self.bytes)
+        return self.all_nats / (math.log(2) * self.bytes)
 
     @property
     def bits_per_character(self) -> float:
-        return (self.nll_nats + self.spelling_nats) / (math.log(2) * self.characters)
+        return self.all_nats / (math.log(2) * self.characters)
 
     @property
     def unk_share(self) -> float:
@@ -195,6 +204,7 @@ def from_counts(counts: TextCounts, nll_nats: float, seconds: float) -> Evaluati
         unknown=counts.n_unknown,
         nll_nats=nll_nats,
         spelling_nats=counts.spelling_nats,
+        layout_nats=counts.layout_nats,
         seconds=seconds,
     )
 

@@ -2,7 +2,7 @@
 
     config.json         family, its options, training settings, data fingerprint, seed, versions
     model.safetensors   the best weights so far; never pickle
-    tokenizer.json      (and spelling.json where words can be unknown)
+    tokenizer.json      (and spelling.json, layout.json where tokens are words)
     metrics.jsonl       one line an evaluation
     README.md           model card
     checkpoint/         only while training can be resumed

@@ -52,7 +52,7 @@ def make_codec(vocabulary: Vocabulary) -> Codec:
     if vocabulary.kind == "word":
         return WordCodec(vocabulary, lambda lines: [line.split() for line in lines], " ".join, is_white_space=True)
     if vocabulary.kind == "morpheme":
-        return WordCodec(vocabulary, morphemes.Cutter(), morphemes.join)
+        return WordCodec(vocabulary, morphemes.recently_cut, morphemes.join)
     return CharacterCodec(vocabulary) if vocabulary.kind in ("char", "jamo") else SubwordCodec(vocabulary)
 
 

@@ -25,6 +25,14 @@ class Cutter:
         return [recent[line] for line in lines]
 
 
+recently_cut = Cutter()
+
+
+def rejoined(lines: Sequence[str]) -> list[str]:
+    """What comes of each line when its morphemes are joined again."""
+    return [join(units) for units in recently_cut(lines)]
+
+
 def cut(lines: Sequence[str]) -> list[list[str]]:
     """The morphemes of each line.
 

@@ -9,14 +9,16 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, chain, islice
+from typing import NamedTuple
 
 import numpy as np
 
 from malmoi.errors import ConfigError, DataError
 from malmoi.text import morphemes
 from malmoi.text.codecs import keep_forks_quiet
+from malmoi.text.layout import LEARNT_LINES, PLACES, Joining, Layout, WhiteSpace, count_gaps
 from malmoi.text.slicing import SLICE_LENGTH, slices, to_nfc
 from malmoi.text.spelling import UNKNOWN, SpellingModel
 from malmoi.text.vocabulary import (
@@ -40,10 +42,16 @@ ENOUGH_COVERAGE = 0.9999  # of the characters of a text; unigram spells the othe
 _NOT_FOR_PIECES = re.compile("[\x00-\x1f\x7f▁▅]")  # control characters, and what sentencepiece reserves
 
 
-def learn(
-    kind: str, lines: Iterable[str], vocab_size: int | None, min_count: int | None
-) -> tuple[Vocabulary, SpellingModel | None]:
-    """The vocabulary, and for kinds with unknown words the model that spells them; see `train_tokenizer`."""
+class Learnt(NamedTuple):
+    """What makes a `Tokenizer`; kinds that give a text back whole need the vocabulary alone."""
+
+    vocabulary: Vocabulary
+    spelling: SpellingModel | None = None
+    layout: Layout | None = None
+
+
+def learn(kind: str, lines: Iterable[str], vocab_size: int | None, min_count: int | None) -> Learnt:
+    """The vocabulary, and what kinds with unknown words need beside it; see `train_tokenizer`."""
     if kind not in KINDS:
         raise ConfigError(f"tokenizer={kind!r} is not a kind of tokenizer. Choose one of: {', '.join(KINDS)}.")
     size = DEFAULT_VOCAB_SIZE[kind] if vocab_size is None else vocab_size
@@ -61,18 +69,30 @@ def learn(
             "counts. Leave it out, or choose a smaller vocab_size."
         )
     if kind == "word":
+        gaps: dict[str, Counter[str]] = {place: Counter() for place in PLACES}
         joined = (to_nfc("\n".join(batch)) for batch in _batches(lines))
-        return _words(_count(text.split() for text in joined), size, min_count, literal=UNKNOWN)
+        known, spelling = _words(_count(_parted(text, gaps) for text in joined), size, min_count, literal=UNKNOWN)
+        return Learnt(known, spelling, WhiteSpace.of_counts(gaps))
     clean = (part for batch in _batches(lines) for part in to_nfc("\n".join(batch)).split("\n"))
     if kind == "morpheme":
-        units = chain.from_iterable(morphemes.cut(batch) for batch in _batches(_sample(clean, MORPHEME_SAMPLE_BYTES)))
-        return _words(_count(units), size, min_count, literal=None)
+        sample = _sample(clean, MORPHEME_SAMPLE_BYTES)
+        units = chain.from_iterable(morphemes.cut(batch) for batch in _batches(sample))
+        known, spelling = _words(_count(units), size, min_count, literal=None)
+        some = sample[:: -(-len(sample) // LEARNT_LINES)]
+        return Learnt(known, spelling, Joining.fit(some, morphemes.rejoined))
     assert size is not None
     if kind in ("char", "jamo"):
-        return _characters(kind, clean, size, min_count or 1), None
+        return Learnt(_characters(kind, clean, size, min_count or 1))
     if kind == "bpe":
-        return _bpe(_sample(clean, BPE_SAMPLE_BYTES), size, min_count or 2), None
-    return _unigram(_sample(clean, UNIGRAM_SAMPLE_BYTES), size), None
+        return Learnt(_bpe(_sample(clean, BPE_SAMPLE_BYTES), size, min_count or 2))
+    return Learnt(_unigram(_sample(clean, UNIGRAM_SAMPLE_BYTES), size))
+
+
+def _parted(text: str, gaps: Mapping[str, Counter[str]]) -> list[str]:
+    """The words of these lines; their gaps are counted."""
+    words = text.split()
+    count_gaps(gaps, text.split("\n"), len(words))
+    return words
 
 
 def _words(

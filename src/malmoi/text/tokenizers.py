@@ -7,7 +7,8 @@
     bpe        나는 | ␣학 | 교에           frequent byte sequences (Sennrich 2016, Radford 2019)
     unigram    나 | 는 | ␣학교 | 에        the most probable pieces (Kudo 2018); unseen characters in bytes
 
-All but `word` and `morpheme` are lossless: decode(encode(text)) == NFC(text) for any Unicode text. The end of a line is
+All but `word` and `morpheme` are lossless: decode(encode(text)) == NFC(text) for any Unicode text; what those two leave unsaid
+is paid for by a model of its own (`malmoi.text.layout`), so that figures per byte compare. The end of a line is
 a token of its own, eos, for every kind. Special tokens that stand in a text are text, unless `encode` is asked to read
 those behind the vocabulary by their names, and with one exception: under `word`, the literal <unk> is the unknown word,
 since corpora come with their rare words replaced by it.
@@ -20,14 +21,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import groupby, islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import write_bytes
-from malmoi.shapes import Float64, Int32, Integer
+from malmoi.shapes import Float64, Int32, Int64, Integer
 from malmoi.text import hangul
 from malmoi.text.codecs import make_codec
+from malmoi.text.layout import Layout, plain_layout
+from malmoi.text.layout import from_json as layout_from_json
 from malmoi.text.printable import printable, visible
 from malmoi.text.slicing import to_nfc
 from malmoi.text.spelling import SpellingModel
@@ -52,7 +56,8 @@ __all__ = ["KINDS", "Tokenizer", "train_tokenizer"]
 TokenIds = Int32[np.ndarray, " tokens"]
 WITH_UNKNOWN = ("word", "morpheme")
 MAX_FILE_BYTES = 200_000_000  # several million pieces
-_TOKENIZER, _SPELLING = "tokenizer.json", "spelling.json"
+_TOKENIZER, _SPELLING, _LAYOUT = "tokenizer.json", "spelling.json", "layout.json"
+Read = TypeVar("Read")
 
 
 class Tokenizer:
@@ -62,16 +67,23 @@ class Tokenizer:
     special_ids = SpecialIds(PAD, UNK, BOS, EOS)
 
     def __init__(
-        self, vocabulary: Vocabulary, spelling: SpellingModel | Callable[[], SpellingModel] | None = None
+        self,
+        vocabulary: Vocabulary,
+        spelling: SpellingModel | Callable[[], SpellingModel] | None = None,
+        layout: Layout | Callable[[], Layout] | None = None,
     ) -> None:
-        """Put a vocabulary to use. Kinds with unknown words need the model that spells them, or a function that fetches it."""
+        """Put a vocabulary to use.
+
+        Kinds with unknown words need the model that spells them, and have one of the white space that their tokens leave
+        unsaid; either may be a function that fetches it. Without a layout, words are taken to have single spaces between them.
+        """
         assert (spelling is not None) == (vocabulary.kind in WITH_UNKNOWN)
         self.kind = vocabulary.kind
         self.vocab_size = len(vocabulary.pieces) + len(vocabulary.specials)
         self.special_ids = SpecialIds(PAD, UNK, BOS, EOS, tuple(range(len(vocabulary.pieces), self.vocab_size)))
         self.is_lossless = self.kind not in WITH_UNKNOWN
         self._vocabulary = vocabulary
-        self._given_spelling = spelling
+        self._given_spelling, self._given_layout = spelling, layout
         self._codec = make_codec(vocabulary)
 
     def __repr__(self) -> str:
@@ -157,7 +169,9 @@ class Tokenizer:
                 f"Special tokens cannot be added: {error}. Names that no text of yours is likely to hold were expected, each "
                 "another one, as [MASK] or <extra_id_0>: choose another name."
             ) from None
-        return Tokenizer(vocabulary._replace(specials=(*vocabulary.specials, *names)), self._spelling)
+        return Tokenizer(
+            vocabulary._replace(specials=(*vocabulary.specials, *names)), self._spelling, self._given_layout
+        )
 
     def special_id(self, name: str) -> int:
         """The id of a special token: <pad>, <unk>, <bos>, <eos>, or one behind the vocabulary.
@@ -193,7 +207,7 @@ class Tokenizer:
             )
         known = set(self._vocabulary.pieces)
         pieces = [*self._vocabulary.pieces, *(piece for piece in other._vocabulary.pieces if piece not in known)]
-        return Tokenizer(Vocabulary(self.kind, pieces), other._given_spelling)
+        return Tokenizer(Vocabulary(self.kind, pieces), other._given_spelling, other._given_layout)
 
     @property
     def all_tokens(self) -> list[str]:
@@ -251,8 +265,24 @@ class Tokenizer:
         """-ln P of how the unknown words of the line are spelled: what <unk> leaves unsaid. 0 for lossless kinds."""
         return math.fsum(self.encode_stream([line])[1])
 
+    @property
+    def layout(self) -> Layout | None:
+        """P(line | its words): what is paid for the white space that tokens leave unsaid. None for lossless kinds."""
+        return self._layout
+
+    def layout_nats(self, lines: Sequence[str], n_words: Int64[np.ndarray, " lines"]) -> Float64[np.ndarray, " lines"]:
+        """-ln P of how each line is laid out, given its tokens and the spelling of unknown words. 0 for lossless kinds.
+
+        Args:
+            lines: Without line breaks.
+            n_words: How many words each has, as `str.split` parts them.
+        """
+        if self._layout is None:
+            return np.zeros(len(lines))
+        return self._layout.nats([*map(to_nfc, lines)], n_words)
+
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, and spelling.json for kinds with unknown words.
+        """Write tokenizer.json, and spelling.json and layout.json for kinds with unknown words.
 
         Raises:
             RunError: If the folder cannot be written to.
@@ -271,11 +301,13 @@ class Tokenizer:
             RunError: If a file is missing, damaged or not ours.
         """
         vocabulary = from_json(_read(folder / _TOKENIZER), str(folder / _TOKENIZER))
-        spelling = None
+        spelling = layout = None
         if vocabulary.kind in WITH_UNKNOWN:
-            spelling = partial(_spelling_model, _read(folder / _SPELLING), folder / _SPELLING)
+            spelling = partial(_checked, SpellingModel.from_json, _read(folder / _SPELLING), folder / _SPELLING)
+            if (folder / _LAYOUT).exists():  # earlier versions wrote none
+                layout = partial(_checked, layout_from_json, _read(folder / _LAYOUT), folder / _LAYOUT)
         try:
-            return cls(vocabulary, spelling)
+            return cls(vocabulary, spelling, layout)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic inside the library is no Exception
@@ -300,6 +332,15 @@ class Tokenizer:
         return given() if callable(given) else given
 
     @cached_property
+    def _layout(self) -> Layout | None:
+        if self.is_lossless:
+            return None
+        given = self._given_layout
+        if given is None:
+            return plain_layout(self.kind)
+        return given() if callable(given) else given
+
+    @cached_property
     def _spell(self) -> Callable[[str], float]:
         assert self._spelling is not None
         return lru_cache(2**16)(self._spelling.nats)
@@ -320,6 +361,8 @@ class Tokenizer:
         files = {_TOKENIZER: to_json(self._vocabulary).encode()}
         if self._spelling is not None:
             files[_SPELLING] = self._spelling.to_json().encode()
+        if self._given_layout is not None and self._layout is not None:
+            files[_LAYOUT] = self._layout.to_json().encode()
         return files
 
     def _check(self, token_id: int | np.integer) -> None:
@@ -368,9 +411,10 @@ def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _spelling_model(text: str, path: Path) -> SpellingModel:
+def _checked(read: Callable[[str], Read], text: str, path: Path) -> Read:
+    """What a file holds; what is wrong with it is told with its name."""
     try:
-        return SpellingModel.from_json(text)
+        return read(text)
     except DataError as error:
         raise RunError(f"{path}: {error}") from error
 

@@ -96,7 +96,8 @@ class NextToken(Objective):
 
     def told(self, value: float) -> dict[str, float]:
         counts = self.valid_counts
-        bits = (value * counts.n_tokens + counts.spelling_nats) / (math.log(2) * counts.n_bytes)
+        nats = value * counts.n_tokens + counts.spelling_nats + counts.layout_nats
+        bits = nats / (math.log(2) * counts.n_bytes)
         return {"bits_per_byte": bits, "perplexity": math.exp(min(value, 700.0))}
 
     def recorded(self, value: float) -> dict[str, float]:
