@@ -1,6 +1,6 @@
-"""How long `malmoi eval RUN TEXT` takes in two checkouts, nothing cached: WikiText-2's test text, n-grams of words and of pieces.
+"""How long `malmoi eval RUN TEXT` takes in two checkouts, nothing cached: WikiText-2's test text, n-grams of words and bpe.
 
-    python -m benchmarks.eval_time --against ../OTHER/src [--pairs 10]
+python -m benchmarks.eval_time --against ../OTHER/src [--pairs 10]
 """
 
 import argparse

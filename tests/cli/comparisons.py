@@ -7,8 +7,8 @@ from malmoi.comparison.bootstrap import Difference
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Failure
 from malmoi.comparison.ladder import tell_steps
 from malmoi.comparison.measured import Measured
-from malmoi.comparison.overlap import Overlap
 from malmoi.comparison.split import Size
+from malmoi.data.overlap import Overlap
 from malmoi.evaluation.perplexity import Evaluation
 
 LN_2 = 0.6931471805599453

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from malmoi.comparison import overlap
-from malmoi.comparison.overlap import measure_overlap
+from malmoi.data.overlap import measure_overlap
 from malmoi.text.sources import TextSource
 
 

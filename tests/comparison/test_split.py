@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from malmoi.comparison import split
-from malmoi.comparison.split import PARTS, choose, cut, load
+from malmoi.comparison.split import PARTS, cut, load
+from malmoi.data.cutting import choose, lines_of_block
 from malmoi.errors import DataError, RunError
 from malmoi.text.sources import TextSource
 
@@ -50,7 +51,7 @@ def test_held_out_parts_are_about_a_twentieth_each_from_all_over_the_text(tmp_pa
     [(300, 9_000, 1), (6_000, 180_000, 7), (60_000, 1_800_000, 75), (10**6, 3 * 10**7, 100), (10**5, 3 * 10**8, 4)],
 )
 def test_many_stretches_are_held_out_however_long_the_lines_are(n_lines: int, n_bytes: int, length: int) -> None:
-    assert split.lines_of_block(n_lines, n_bytes) == length
+    assert lines_of_block(n_lines, n_bytes) == length
 
 
 def test_the_same_text_is_cut_alike(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ def test_the_rate_climbs_stays_and_falls_to_its_end() -> None:
     schedule = Schedule(warmup=0.1, decay_from=0.5, final=0.02)
     factors = [schedule.factor(progress) for progress in (0.0, 0.05, 0.1, 0.3, 0.5, 0.75, 1.0, 1.5)]
     assert factors == pytest.approx([0, 0.5, 1, 1, 1, 0.51, 0.02, 0.02])
+    assert [schedule.factor(n / 100, 0.01) for n in (0, 4, 9, 10)] == pytest.approx(
+        [0.1, 0.5, 1, 1]
+    )  # ten updates climb
 
 
 def test_without_warm_up_the_rate_begins_at_its_peak() -> None:

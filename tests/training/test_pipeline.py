@@ -182,7 +182,7 @@ def test_a_validation_text_too_long_for_the_budget_keeps_its_figures_from_traini
     monkeypatch.setattr("malmoi.training.budget.VALIDATION_SHARE", 0.0)
     listener = Listener()
     run = malmoi.train("lstm", corpus, out=tmp_path / "run", budget="6s", reporter=listener, **TINY)
-    assert not any("valid text" in stage for stage in listener.stages)
+    assert not any("evaluating on the valid text" in stage for stage in listener.stages)
     figures = run.config.figures["valid"]
     best = min(math.log(report.figures["perplexity"]) for report in listener.evaluations)
     assert figures["perplexity"] == pytest.approx(math.exp(best))

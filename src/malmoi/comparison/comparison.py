@@ -7,9 +7,9 @@ from typing import Any
 
 from malmoi.comparison.bootstrap import RESAMPLES, Difference, Drawn, Verdict
 from malmoi.comparison.measured import Measured
-from malmoi.comparison.overlap import Overlap
 from malmoi.comparison.split import Size
 from malmoi.comparison.word_costs import Bucket
+from malmoi.data.overlap import Overlap
 from malmoi.errors import ConfigError
 
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from malmoi.comparison import split
 from malmoi.comparison.language import say_overlap
-from malmoi.comparison.overlap import Overlap, measure_overlap
 from malmoi.comparison.prompts import choose_prompt
 from malmoi.comparison.question import TEXTS, Question, claim
 from malmoi.comparison.word_costs import Words, read_words
+from malmoi.data.overlap import Overlap, measure_overlap
 from malmoi.data.tokens import TokenView, encode_to_disk
 from malmoi.evaluation.perplexity import token_log_probs
 from malmoi.files import make_folder

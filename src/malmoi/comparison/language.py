@@ -1,7 +1,7 @@
 """Sentences of comparison and ladder that are put together from several texts (pages/texts/comparison.toml)."""
 
 from malmoi.comparison.contenders import Contender
-from malmoi.comparison.overlap import RUN, Overlap
+from malmoi.data.overlap import RUN, Overlap
 from malmoi.pages.language import Teller
 
 

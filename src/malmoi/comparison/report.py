@@ -13,9 +13,9 @@ from malmoi.comparison.bootstrap import FEWEST, NEGLIGIBLE, RESAMPLES, Verdict
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Step
 from malmoi.comparison.language import idea_of, say_time
 from malmoi.comparison.measured import Measured
-from malmoi.comparison.overlap import RUN
 from malmoi.comparison.prompts import SAMPLING
 from malmoi.comparison.word_costs import Bucket
+from malmoi.data.overlap import RUN
 from malmoi.pages.document import beside, document, report_style, with_code
 from malmoi.pages.document import escape as _e
 from malmoi.pages.language import Teller

@@ -1,35 +1,27 @@
 """A text cut in three: what models learn from, what training is watched on, and what the models are judged on.
 
-The held-out parts are blocks of neighbours (whole documents, or runs of lines), one of each from every stretch of the text,
-picked by a hash of their numbers as `malmoi.data.tokens.split_token_file` does: every region is sampled, nothing is drawn at
-random, and the same text is always cut alike. The cut comes before the tokenizer, which therefore never sees the test part.
+Which blocks are held out `data/cutting.py` says. The cut comes before the tokenizer, which therefore never sees the test part.
 
 The parts are files, so that a person can look at them and `malmoi eval` can repeat a figure.
 """
 
-import hashlib
 import json
-import math
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from jaxtyping import Int8, Int64
+from jaxtyping import Int8
 
+from malmoi.data.cutting import Blocks, choose
 from malmoi.errors import DataError, RunError
 from malmoi.files import atomic_folder, write_json
 from malmoi.text.formats import LONGEST_LINE
 from malmoi.text.sources import Line, TextSource, Unit
 
 PARTS = ("train", "valid", "test")
-HELD_OUT = 20  # one block in so many for each held-out part
-MOST_HELD_OUT = 500_000  # bytes: a larger part would cost time and hardly narrow an interval
-BLOCKS, LONGEST_BLOCK = 600, 100  # blocks that a text of lines is cut into, at least; lines of a block, at most
-HELD_OUT_BLOCKS = 40  # that a held-out part has at least, where the lines are not too long for it
 SIZES = "sizes.json"
 
 
@@ -103,7 +95,7 @@ def cut(
     """
     given = {name: text for name, text in (("valid", valid), ("test", test)) if text is not None}
     missing = [name for name in ("valid", "test") if name not in given]
-    blocks, unit = _Blocks.of(source, progress), unit_of(source)
+    blocks, unit = Blocks.of(source, progress), unit_of(source)
     part_of_block = choose(blocks.sizes, len(missing))
     _check(part_of_block, blocks, missing)
     names = ["train", *missing]
@@ -153,85 +145,7 @@ def load(folder: Path, unit: Unit) -> Parts:
     return parts
 
 
-def choose(sizes: Int64[np.ndarray, " blocks"], n_held_out: int) -> Int8[np.ndarray, " blocks"]:
-    """The part of each block: 0 to learn from, 1 to n_held_out for those held out.
-
-    Args:
-        sizes: Bytes of each block; 0 where a block has no text and so must not be held out.
-        n_held_out: How many parts to hold out, each of about a twentieth.
-    """
-    part = np.zeros(len(sizes), np.int8)
-    if n_held_out == 0 or len(sizes) == 0:
-        return part
-    average = max(float(sizes.mean()), 1.0)
-    wanted = min(float(sizes.sum()) / HELD_OUT, MOST_HELD_OUT)
-    largest = np.clip(wanted, average, 2 * average)  # a larger block would leave too little to learn from
-    n_stretches = min(max(1, math.ceil(wanted / average)), len(sizes))
-    for stretch in np.array_split(np.arange(len(sizes)), n_stretches):
-        fitting = _by_hash(number for number in stretch.tolist() if 0 < sizes[number] <= largest)
-        part[fitting[:n_held_out]] = range(1, 1 + min(n_held_out, len(fitting)))
-    if not np.isin(range(n_held_out + 1), part[sizes > 0]).all():  # blocks of very different sizes, or hardly any
-        any_block = _by_hash(np.flatnonzero(sizes > 0).tolist())
-        part[:] = 0
-        part[any_block[:n_held_out]] = range(1, 1 + min(n_held_out, len(any_block)))
-    return part
-
-
-def lines_of_block(n_lines: int, n_bytes: int) -> int:
-    """How many neighbours stay together: enough to be like a text of their own, few enough that many are held out."""
-    held_out = min(n_bytes / HELD_OUT, MOST_HELD_OUT)
-    fitting = held_out / HELD_OUT_BLOCKS / (n_bytes / max(n_lines, 1))
-    return max(1, min(LONGEST_BLOCK, n_lines // BLOCKS, int(fitting)))
-
-
-def _by_hash(numbers: Iterable[int]) -> list[int]:
-    return sorted(numbers, key=lambda number: hashlib.sha256(str(number).encode()).digest())
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Where the blocks of a text begin, and how large they are."""
-
-    starts: Int64[np.ndarray, " blocks"]  # number of the first line
-    sizes: Int64[np.ndarray, " blocks"]  # bytes; 0 for a block without text
-    n_lines: int
-    are_documents: bool
-
-    @classmethod
-    def of(cls, source: TextSource, progress: Callable[[int, int], object] | None) -> "_Blocks":
-        total, read = source.n_bytes(), 0
-
-        def count_read(more: int) -> None:
-            nonlocal read
-            read += more
-            if progress is not None:
-                progress(min(read, total), total)
-
-        lengths, has_text, documents = array("q"), array("b"), array("q")
-        for number, line in enumerate(source.lines(count_read)):
-            lengths.append(len(line.text.encode()) + 1)
-            has_text.append(bool(line.text.strip()))
-            if line.starts_document:
-                documents.append(number)
-        n_lines = len(lengths)
-        if source.unit == "documents":
-            starts = np.array(documents, np.int64)
-        else:
-            starts = np.arange(0, n_lines, lines_of_block(n_lines, sum(lengths)), dtype=np.int64)
-        sizes = np.add.reduceat(np.array(lengths, np.int64), starts)
-        sizes[np.add.reduceat(np.array(has_text, np.int64), starts) == 0] = 0
-        return cls(starts, sizes, n_lines, source.unit == "documents")
-
-    def numbered(self, source: TextSource) -> Iterator[tuple[int, Line]]:
-        """Every line with the number of its block."""
-        block, following = 0, [*self.starts[1:].tolist(), self.n_lines]
-        for number, line in enumerate(source.lines()):
-            if number >= following[block] and block + 1 < len(following):
-                block += 1
-            yield block, line
-
-
-def _check(part_of_block: Int8[np.ndarray, " blocks"], blocks: _Blocks, missing: list[str]) -> None:
+def _check(part_of_block: Int8[np.ndarray, " blocks"], blocks: Blocks, missing: list[str]) -> None:
     """Raises DataError where a part, that for learning included, would have no text."""
     has_text = [bool((blocks.sizes[part_of_block == part] > 0).any()) for part in range(len(missing) + 1)]
     if all(has_text):

@@ -28,6 +28,7 @@ def write_card(folder: Path, config: RunConfig, name: str | None = None) -> None
         ngrams = ", ".join(f"{count:,}" for count in figures.get("ngrams", []))
         shape = ("n-grams of length 1, 2, ...", ngrams)
     table = _bits_and_perplexities(parts, read) if rung.kind == "language model" else _table(parts)
+    table += "".join(_overlap(name, told) for name, told in figures.get("overlap", {}).items() if name in parts)
     vectors = figures.get("initialised_from")
     beginning = (
         f"\n| embeddings began as | vectors of {vectors}, for {figures['initialised_tokens']:,} tokens "
@@ -71,7 +72,14 @@ def _bits_and_perplexities(parts: Mapping[str, Mapping[str, Any]], read: str) ->
 {rows}
 
 Perplexity counts this tokenizer's tokens and compares with models of the same tokenizer only; bits per byte (unknown words
-spelled out, line ends included) compare with any model. {read}"""
+spelled out, white space and line ends included) compare with any model. {read}"""
+
+
+def _overlap(name: str, told: Mapping[str, Any]) -> str:
+    """How much of a text the model has read before."""
+    runs = "" if told["runs"] is None else f" and {told['runs']:.1%} of its runs of eight words"
+    warning = " These figures say how well it remembers, not how well it predicts." if told["is_high"] else ""
+    return f"\n\nOf the {name} text {told['lines']:.1%} of the lines{runs} stand in the training text, too.{warning}"
 
 
 def _table(parts: Mapping[str, Mapping[str, Any]]) -> str:

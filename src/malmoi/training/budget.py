@@ -18,6 +18,7 @@ DEFAULT = 600.0  # seconds: of rungs trained step by step, where nothing says ho
 FINAL_SHARE = 0.0025  # kept back for writing files and for what was not foreseen
 LEAST_TRAINING_SHARE = 0.2  # with less than that left after preparing the text, nothing good can come of it
 VALIDATION_SHARE = 0.02  # the validation text is read once more at the end only if it takes no longer
+OVERLAP_SHARE = 0.02  # likewise the training text, to see how much of the validation text stands in it
 VECTORS_SHARE = 0.98  # what learning vectors may take of it; the rest is for writing files
 EVALUATION_SPACING = 40  # by the clock, training takes at least so many times as long as the evaluations between it
 
@@ -74,6 +75,10 @@ class Budget:
     def allows_validation(self, seconds: float) -> bool:
         """Whether the validation text may be read once more at the end, which takes that long."""
         return self.seconds is None or seconds <= VALIDATION_SHARE * self.seconds
+
+    def allows_overlap(self, seconds: float) -> bool:
+        """Whether the training text may be read once more, which takes that long."""
+        return self.seconds is None or seconds <= OVERLAP_SHARE * self.seconds
 
     def refuse_if_spent(self) -> None:
         """Stop before training that the clock leaves no room for.

@@ -13,7 +13,7 @@ from malmoi.runs.folder import RunConfig, describe_tokenizer, versions, write_co
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked, Request
 from malmoi.training.settings import CountingSettings, parse_size
-from malmoi.training.texts import Prepared, find_sources, prepare
+from malmoi.training.texts import Prepared, find_sources, prepare, tell_overlaps
 
 ROOM_FOR_CONFIG = 16_000  # bytes of --max-disk: config.json, the model card
 SCORED_AT_ONCE = 1 << 16  # tokens
@@ -80,6 +80,7 @@ def train(rung: Rung, folder: Path, order: Asked, reporter: Reporter) -> Path:
                 "training_seconds": round(lasted, 2),
                 "discounts": found.discounts,
                 "notes": found.notes,
+                "overlap": tell_overlaps(prepared.texts, order.budget, reporter),
             }
             for name, tokens in (("valid", prepared.valid), ("test", prepared.test)):
                 if tokens is not None and len(tokens):

@@ -25,6 +25,7 @@ from malmoi.training.progress import EvaluationReport, Interrupted, Reporter, St
 from malmoi.training.settings import TrainingSettings
 from malmoi.training.stopping import stop_requests
 
+FIRST_SHARE = 0.01  # of the warm-up: what the first update is taken for, as by the clock nobody knows yet
 RUNNING_MEAN = 0.02  # weight of the newest update in the loss and speed that are shown
 SHORTEST_EARLY_DESCENT = 0.1  # of the run: what a descent that a plateau brings forward takes at least
 
@@ -143,9 +144,16 @@ class Trainer:
         """The schedule, with its descent brought forward if a plateau did so."""
         schedule, began, now = self.settings.schedule, self.progress.decay_began_at, self.fraction
         if began is None:
-            return schedule.factor(now)
+            return schedule.factor(now, self._share_of_update(now))
         descended = (now - began) / self._early_descent(began)
         return schedule.factor(schedule.decay_from + descended * (1 - schedule.decay_from))
+
+    def _share_of_update(self, now: float) -> float:
+        """How much of the run one update takes; by the clock, as those before it did on average."""
+        if self.settings.steps is not None:
+            return 1 / self.settings.steps
+        step = self.progress.step
+        return now / step if step else FIRST_SHARE * self.settings.schedule.warmup
 
     @staticmethod
     def _early_descent(began: float) -> float:

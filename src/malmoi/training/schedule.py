@@ -16,11 +16,16 @@ class Schedule(Settings):
     decay_from: float = Field(0.3, ge=0, lt=1, description="share of the run after which the rate falls")
     final: float = Field(0.01, ge=0, le=1, description="rate at the end, as a share of the peak")
 
-    def factor(self, progress: float) -> float:
-        """The multiple at `progress` (0 at the start, 1 at the end)."""
+    def factor(self, progress: float, update: float = 0.0) -> float:
+        """The multiple for an update.
+
+        Args:
+            progress: The share of the run that was over before it: 0 at the start, 1 at the end.
+            update: The share that it takes itself. The climb counts it, so that the first update learns something, too.
+        """
         progress = min(max(progress, 0.0), 1.0)
         if progress < self.warmup:
-            return progress / self.warmup
+            return min(1.0, (progress + update) / self.warmup)
         if progress <= self.decay_from:
             return 1.0
         return self.final + (1 - self.final) * (1 - progress) / (1 - self.decay_from)

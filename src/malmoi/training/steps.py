@@ -1,6 +1,7 @@
 """From a text to the run folder of a network: prepare, plan, train step by step, evaluate, describe."""
 
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,11 @@ from malmoi.training.objectives.objective import Data, Objective
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Asked
 from malmoi.training.settings import TrainingSettings
-from malmoi.training.texts import encode, find_sources, prepare, recorded_source
+from malmoi.training.texts import Texts, encode_recorded, find_sources, overlap_seconds, prepare, tell_overlaps
 
 if TYPE_CHECKING:
     from malmoi.models.network import NextTokenNetwork
     from malmoi.training.loop import Trainer
-
-PARTS = ("train", "valid", "test")  # of the text
 
 
 def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
@@ -96,7 +95,7 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
     make_folder(folder)
     tokenizer.save(folder)
     write_config(folder, config)
-    return _run(folder, config, objective, plan.training, data, budget, reporter)
+    return _run(folder, config, objective, plan.training, data, prepared.texts, budget, reporter)
 
 
 def resume(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: Reporter) -> Path:
@@ -114,12 +113,11 @@ def resume(rung: Rung, folder: Path, config: RunConfig, asked: Asked, reporter: 
     settings = TrainingSettings.parse(training)
     keep_freed_memory()
     tokenizer = Tokenizer.load(folder)
-    train_source, valid, test = (recorded_source(folder, config, name, asked.request.text) for name in PARTS)
-    assert train_source is not None
-    data = Data(*encode(train_source, valid, test, tokenizer, reporter))
+    texts, views = encode_recorded(folder, config, asked.request.text, tokenizer, reporter)
+    data = Data(*views)
     network = _network(rung, rung.config.parse(config.model), settings, tokenizer.eos_id, device)
     objective = _objective(rung, network, data, settings)
-    return _run(folder, config, objective, settings, data, budget, reporter, resume=True)
+    return _run(folder, config, objective, settings, data, texts, budget, reporter, resume=True)
 
 
 def _network(
@@ -159,6 +157,7 @@ def _run(
     objective: Objective,
     settings: TrainingSettings,
     data: Data,
+    texts: Texts,
     budget: Budget,
     reporter: Reporter,
     resume: bool = False,
@@ -171,6 +170,7 @@ def _run(
         for_valid, *others = objective.measuring_costs([data.valid, *([] if data.test is None else [data.test])])
         validates = budget.allows_validation(for_valid.data)
         final = 0.5 + sum(sum(cost) for cost in ([for_valid, *others] if validates else others))
+        final += overlap_seconds(texts) if budget.allows_overlap(overlap_seconds(texts)) else 0.0
         spent = load_checkpoint(folder, ())[0].seconds if resume else 0.0
         seconds = spent + (budget.after(spent).for_steps(final) or 0.0)
         if seconds <= spent:
@@ -180,18 +180,25 @@ def _run(
         trim_metrics(folder, trainer.progress.step)
         reporter.stage(f"resuming {folder} at step {trainer.progress.step:,}")
     trainer.run()
-    _finish(folder, config, trainer, data, validates, reporter)
+    _finish(folder, config, trainer, data, validates, tell_overlaps(texts, budget, reporter), reporter)
     return folder
 
 
 def _finish(
-    folder: Path, config: RunConfig, trainer: "Trainer", data: Data, validates: bool, reporter: Reporter
+    folder: Path,
+    config: RunConfig,
+    trainer: "Trainer",
+    data: Data,
+    validates: bool,
+    overlaps: Mapping[str, Any],
+    reporter: Reporter,
 ) -> None:
     """Final figures with the best weights, the model card, and no checkpoint any more.
 
     Args:
         validates: Read the validation text once more, in float32 and with warm-up; otherwise its figures are those of the best
             evaluation during training, which are made in the training precision.
+        overlaps: Of the texts that figures are made of, with the training text.
     """
     from malmoi.runs.card import write_card
     from malmoi.runs.opening import open_run
@@ -204,6 +211,7 @@ def _finish(
         "epochs": round(progress.tokens / config.data["train_tokens"], 3),
         "best_step": progress.best_step,
         "training_seconds": round(trainer.elapsed, 1),
+        "overlap": dict(overlaps),
     }
     if not validates and progress.best is not None:
         figures["valid"] = trainer.objective.final(progress.best)

@@ -1,15 +1,29 @@
 """What every rung needs before it is trained: the texts, the tokenizer, the token ids."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from malmoi.data.cutting import CUT, hold_out
+from malmoi.data.overlap import RUN, measure_overlap
 from malmoi.errors import ConfigError, RunError
 from malmoi.runs.folder import RunConfig, run_path
 from malmoi.text.sources import TextSource
+from malmoi.training.budget import Budget
 from malmoi.training.progress import Reporter
 from malmoi.training.request import Request
+
+
+class Texts(NamedTuple):
+    """The texts that a run is made of: what it learns from, what it is validated on, and what is only measured in the end."""
+
+    train: TextSource
+    valid: TextSource
+    test: TextSource | None
+
+
+OVERLAP_SECONDS = 1e-7  # a byte of the training text
 
 
 @dataclass(frozen=True)
@@ -17,9 +31,10 @@ class Prepared:
     """Texts as token ids, and where they came from."""
 
     tokenizer: Any
-    train: Any  # token views; valid and test may be None
+    train: Any  # token views; test may be None
     valid: Any
     test: Any
+    texts: Texts
     data: dict[str, Any]  # for config.json
 
 
@@ -45,42 +60,97 @@ def find_sources(asked: Request) -> Sources:
 
 
 def prepare(asked: Request, sources: Sources, reporter: Reporter) -> Prepared:
-    """Read, choose or train a tokenizer, encode."""
-    source, valid_source, test_source, options = sources
-    tokenizer = make_tokenizer(asked, source, reporter)
-    reporter.stage(f"reading {source.describe()}")
-    train, valid, test = encode(source, valid_source, test_source, tokenizer, reporter)
-    for texts in (source, valid_source, test_source):
-        for note in texts.notes if texts is not None else []:
+    """Hold some of the text out if nothing else is given to validate on, choose or train a tokenizer on the rest, encode."""
+    whole, valid_source, test_source, options = sources
+    texts = held_out(whole, valid_source, test_source, reporter)
+    tokenizer = make_tokenizer(asked, texts.train, reporter)
+    reporter.stage(f"reading {whole.describe()}")
+    train, valid, test = encode(texts, tokenizer, reporter)
+    if valid_source is None:
+        reporter.stage(
+            f"validation: {len(valid):,} tokens held back, the same ones every time; no tokenizer has read them"
+        )
+    for source in (whole, valid_source, test_source):
+        for note in source.notes if source is not None else []:
             reporter.stage(note)
     data = {
-        "train": described(source, asked.text),
+        "train": described(whole, asked.text),
         "valid": None if valid_source is None else described(valid_source, asked.valid),
         "test": None if test_source is None else described(test_source, asked.test),
         "options": options,
+        "cut": CUT if valid_source is None else None,
         "train_tokens": len(train),
         "valid_tokens": len(valid),
     }
-    return Prepared(tokenizer, train, valid, test, data)
+    return Prepared(tokenizer, train, valid, test, texts, data)
 
 
-def encode(
-    source: TextSource,
-    valid_source: TextSource | None,
-    test_source: TextSource | None,
-    tokenizer: Any,
-    reporter: Reporter,
-) -> tuple[Any, Any, Any]:
-    """(train, valid, test) as token views; without a validation text, a twentieth of the training text is held back."""
+def held_out(whole: TextSource, valid: TextSource | None, test: TextSource | None, reporter: Reporter) -> Texts:
+    """The texts of a run, a twentieth of the training text held out where there is none to validate on.
+
+    Raises:
+        DataError: If the training text is too short for that.
+    """
+    if valid is not None:
+        return Texts(whole, valid, test)
+    train, part = hold_out(whole, reporter.preparing)
+    return Texts(train, part, test)
+
+
+def encode(texts: Texts, tokenizer: Any, reporter: Reporter) -> tuple[Any, Any, Any]:
+    """(train, valid, test) as token views."""
+    from malmoi.data.tokens import encode_to_disk
+
+    train = encode_to_disk(texts.train, tokenizer, progress=reporter.preparing).view()
+    valid, test = (
+        None if text is None else encode_to_disk(text, tokenizer).view() for text in (texts.valid, texts.test)
+    )
+    return train, valid, test
+
+
+def encode_recorded(
+    folder: Path, config: RunConfig, text: Any, tokenizer: Any, reporter: Reporter
+) -> tuple[Texts, tuple[Any, Any, Any]]:
+    """The texts that a run began with, and their token views, cut as they were then.
+
+    Raises:
+        RunError: If a text has changed, or is gone.
+    """
     from malmoi.data.tokens import encode_to_disk, split_token_file
 
-    whole = encode_to_disk(source, tokenizer, progress=reporter.preparing)
-    if valid_source is not None:
-        train_tokens, valid_tokens = whole.view(), encode_to_disk(valid_source, tokenizer).view()
-    else:
-        train_tokens, valid_tokens = split_token_file(whole)
-        reporter.stage(f"validation: {len(valid_tokens):,} tokens held back, the same ones every time")
-    return train_tokens, valid_tokens, None if test_source is None else encode_to_disk(test_source, tokenizer).view()
+    whole, valid, test = (recorded_source(folder, config, name, text) for name in ("train", "valid", "test"))
+    assert whole is not None
+    if valid is not None or config.data.get("cut") is not None:
+        texts = held_out(whole, valid, test, reporter)
+        return texts, encode(texts, tokenizer, reporter)
+    views = split_token_file(encode_to_disk(whole, tokenizer, progress=reporter.preparing))  # as earlier versions did
+    return Texts(whole, whole, test), (*views, None if test is None else encode_to_disk(test, tokenizer).view())
+
+
+def overlap_seconds(texts: Texts) -> float:
+    """About how long `tell_overlaps` takes: the training text is read once for each other text."""
+    return OVERLAP_SECONDS * texts.train.n_bytes() * (1 + (texts.test is not None))
+
+
+def tell_overlaps(texts: Texts, budget: Budget, reporter: Reporter) -> dict[str, dict[str, Any]]:
+    """How much of the texts that figures are made of stands in the training text, for config.json; told, and warned of.
+
+    Nothing is measured where it would take too much of the budget, or where the parts of a text are not known one by one.
+    """
+    found = {}
+    for name, text in (("valid", texts.valid), ("test", texts.test)):
+        if text is None or text is texts.train:
+            continue
+        if not budget.allows_overlap(overlap_seconds(texts)):
+            reporter.stage(f"overlap of the {name} text with the training text: not measured, it would take too long")
+            continue
+        overlap, _ = measure_overlap(texts.train, text)
+        runs = "" if overlap.runs is None else f" and {overlap.runs:.1%} of its runs of {RUN} words"
+        warning = ": figures say how well the model remembers, not how well it predicts" if overlap.is_high else ""
+        shares = f"{overlap.lines:.1%} of the lines of the {name} text{runs}"
+        reporter.stage(f"overlap: {shares} stand in the training text{warning}")
+        found[name] = {**asdict(overlap), "is_high": overlap.is_high}
+    return found
 
 
 def make_tokenizer(asked: Request, source: TextSource, reporter: Reporter, why: str = "as asked") -> Any:
