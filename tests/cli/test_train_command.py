@@ -187,7 +187,11 @@ def test_a_few_steps_end_in_figures_and_what_to_type_next(malmoi: Malmoi, text: 
     assert [row[0] for row in rows[4:]] == ["valid", "test"]
     assert rows[5][1] == f"{read_config(in_folder / 'runs/my one').figures['test']['bits_per_byte']:.4f}"
     assert "100%  step 4  loss" in err
-    assert err.endswith("Try it:  malmoi next 'runs/my one' \"...\"\n         malmoi generate 'runs/my one'\n")
+    assert "Hardly trained: 4 updates were made" in err  # test_floor.py
+    _, out, err = malmoi("train", "ngram", text, "--out", "runs/my other one")
+    assert err.endswith(
+        "Try it:  malmoi next 'runs/my other one' \"...\"\n         malmoi generate 'runs/my other one'\n"
+    )
 
 
 def test_the_same_as_json(malmoi: Malmoi, text: Path, in_folder: Path) -> None:

@@ -88,7 +88,7 @@ class Labels(Objective):
         return Batch(loss, len(places))
 
     @torch.inference_mode()
-    def validate(self) -> float:
+    def validate(self, share: float = 1.0) -> float:
         guesses = self.network(self.rows - self.mean, None).argmax(dim=1)
         return float((guesses == self.labels).float().mean())
 

@@ -110,6 +110,8 @@ def _run_facts(
         yield "training", f"{figures['steps']:,} steps, {figures['epochs']:g} epochs, {lasted}, seed {config.seed}"
     elif VECTORS_FILE in files and "training_seconds" in figures:
         yield "training", training_told(config)
+    if figures.get("hardly_trained"):
+        yield "hardly trained", figures["hardly_trained"]
     if "promise" in figures:
         yield "promise", figures["promise"]
     if config.versions:

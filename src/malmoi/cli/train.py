@@ -185,6 +185,7 @@ def _show(folder: str, json: bool) -> None:
     from pathlib import Path
 
     from malmoi.runs.folder import read_config
+    from malmoi.training.floor import way_out
 
     config = read_config(Path(folder))
     figures = config.figures
@@ -200,12 +201,20 @@ def _show(folder: str, json: bool) -> None:
         facts += [("n-grams", " + ".join(f"{count:,}" for count in figures["ngrams"])), ("counted", lasted)]
     else:
         facts.append(("trained", f"{figures['steps']:,} steps, {figures['epochs']:g} epochs, {lasted}"))
+    if figures.get("valid_share", 1.0) < 1:
+        facts.append(("validated on", f"{figures['valid_share']:.0%} of the validation text, while training"))
     print_facts(facts)
     parts = [(name, figures[name]) for name in ("valid", "test") if name in figures]
     print_table(
         ["text", "bits per byte", "perplexity"],
         [[name, number(part["bits_per_byte"], 4), number(part["perplexity"])] for name, part in parts],
     )
+    if figures.get("hardly_trained"):
+        training, epochs = config.training, figures["epochs"]
+        asked = training.get("budget_seconds"), training.get("steps") or 0, figures["steps"], epochs
+        note(f"\nHardly trained: {figures['hardly_trained']}. Its figures say nothing about the rung.")
+        note(f"Give it more:  {way_out(config.command, config.family, *asked)}")
+        return
     place = shlex.quote(folder)
     note(f'\nTry it:  malmoi next {place} "..."\n         malmoi generate {place}')
 

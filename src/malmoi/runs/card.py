@@ -28,6 +28,10 @@ def write_card(folder: Path, config: RunConfig, name: str | None = None) -> None
         ngrams = ", ".join(f"{count:,}" for count in figures.get("ngrams", []))
         shape = ("n-grams of length 1, 2, ...", ngrams)
     table = _bits_and_perplexities(parts, read) if rung.kind == "language model" else _table(parts)
+    if figures.get("hardly_trained"):
+        table = (
+            f"**Hardly trained**: {figures['hardly_trained']}. What stands here says nothing about the rung.\n\n{table}"
+        )
     table += "".join(_overlap(name, told) for name, told in figures.get("overlap", {}).items() if name in parts)
     vectors = figures.get("initialised_from")
     beginning = (

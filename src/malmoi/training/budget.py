@@ -20,11 +20,21 @@ LEAST_TRAINING_SHARE = 0.2  # with less than that left after preparing the text,
 VALIDATION_SHARE = 0.02  # the validation text is read once more at the end only if it takes no longer
 OVERLAP_SHARE = 0.02  # likewise the training text, to see how much of the validation text stands in it
 VECTORS_SHARE = 0.98  # what learning vectors may take of it; the rest is for writing files
+FIRST_VALIDATION = 50  # updates that come before the first validation, by the clock
+VALIDATION_OF_LEFT = (
+    0.1  # of the time that is left, which one validation takes at most: of a part of the text, if need be
+)
+CLOSING, MOST_SLOWDOWN = (
+    0.7,
+    6.0,
+)  # seconds for files at the end; how many times as long a busy machine may take for them
+OVERRUN, OVERRUN_SECONDS = 0.1, 5.0  # how far a budget may be overrun by what cannot be left out: the larger of the two
 EVALUATION_SPACING = 40  # by the clock, training takes at least so many times as long as the evaluations between it
 
 # Of a ladder, in seconds
 REPORTING = 7.0  # kept back for the comparison and its report
 MEASURING, STARTING = 2.5, 4.0  # latency and continuation; another process, whose memory is measured
+LEAST_RUNG = 20.0  # with less, starting a rung takes most of it: the earliest trained rungs are left out then
 SLACK = 1.3  # a busy machine may take so many times as long as before
 WORTH_A_PROCESS = 180.0  # of budget, from which on memory is measured
 
@@ -79,6 +89,24 @@ class Budget:
     def allows_overlap(self, seconds: float) -> bool:
         """Whether the training text may be read once more, which takes that long."""
         return self.seconds is None or seconds <= OVERLAP_SHARE * self.seconds
+
+    def closing(self) -> float:
+        """Seconds to keep back for files and all else that comes last, which take longer where other programs are busy, too."""
+        slowdown = self.elapsed() / max(
+            time.process_time(), 1e-3
+        )  # of a process that has the machine to itself, 1 or less
+        return CLOSING * min(max(slowdown, 1.0), MOST_SLOWDOWN)
+
+    def has_room(self, seconds: float) -> bool:
+        """Whether something that can be left out still fits, a quarter of what a budget may be overrun by included."""
+        if self.seconds is None:
+            return True
+        return seconds <= self.left() + max(OVERRUN * self.seconds, OVERRUN_SECONDS) / 4
+
+    def overrun(self) -> float:
+        """Seconds by which it was overrun, if that is more than people would not notice; else 0."""
+        over = -self.left()
+        return over if self.seconds is not None and over > max(0.03 * self.seconds, 1.0) else 0.0
 
     def refuse_if_spent(self) -> None:
         """Stop before training that the clock leaves no room for.

@@ -34,6 +34,7 @@ class Progress(Settings):
     best: float | None = None  # validation figure
     best_step: int = 0
     evaluations_since_best: int = 0
+    valid_share: float = 1.0  # of the validation data that is read while training goes on
     decay_began_at: float | None = None  # progress at which a plateau brought the descent forward
 
 

@@ -17,7 +17,7 @@ from malmoi.clock import Clock
 from malmoi.errors import TrainingError
 from malmoi.layers.noise import Noise
 from malmoi.runs.folder import append_metrics
-from malmoi.training.budget import EVALUATION_SPACING
+from malmoi.training.budget import EVALUATION_SPACING, FIRST_VALIDATION, VALIDATION_OF_LEFT
 from malmoi.training.checkpoint import FOLDER, Progress, load_checkpoint, save_checkpoint
 from malmoi.training.objectives.objective import Objective
 from malmoi.training.optimisers import Optimiser
@@ -82,11 +82,11 @@ class Trainer:
         return self.elapsed / max(time_for_steps, 1e-9)
 
     def run(self) -> None:
-        """Train to the end; afterwards the run folder holds the best weights and no checkpoint.
+        """Train to the end; afterwards the run folder holds the best weights.
 
         Raises:
             Interrupted: After a stop request, with a checkpoint saved.
-            TrainingError: If the loss is no longer a number, or the disk is full.
+            TrainingError: If there was no time for a single update, the loss is no longer a number, or the disk is full.
         """
         last_save = time.monotonic()
         evaluated_at = self.progress.step
@@ -96,6 +96,8 @@ class Trainer:
                     self._save()  # from here on there is something to resume
                 while self.fraction < 1 and not self._is_hopeless():
                     self._update()
+                    if self.clock.seconds is not None and not self._evaluation_seconds:
+                        self._price_evaluation()
                     if self._evaluation_is_due():
                         self._evaluate()
                         evaluated_at = self.progress.step
@@ -105,6 +107,11 @@ class Trainer:
                     if time.monotonic() - last_save > self.settings.checkpoint_seconds:
                         self._save()
                         last_save = time.monotonic()
+            if not self.progress.step:
+                raise TrainingError(
+                    "No time was left for a single update, so there is no model. Preparing the text took longer than planned: "
+                    "the machine is busy. Give a longer --budget; the prepared text is kept."
+                )
             if evaluated_at != self.progress.step or self.progress.best is None:
                 self._evaluate()
             self._save_best()
@@ -176,12 +183,26 @@ class Trainer:
         if self.settings.evaluate_every is not None:
             return self.progress.step % self.settings.evaluate_every == 0
         assert self.clock.seconds is not None
+        if self.progress.step < FIRST_VALIDATION or self._evaluation_seconds > VALIDATION_OF_LEFT * self.clock.left():
+            return False
         spacing = max(self.settings.evaluate_share * self.clock.seconds, EVALUATION_SPACING * self._evaluation_seconds)
         return self.elapsed - self._last_evaluation >= spacing
 
+    def _price_evaluation(self) -> None:
+        """How long an evaluation will take, of how much of the validation data: no more than fits into the time."""
+        seconds = max(self.objective.validation_seconds(), 1e-6)
+        allowed = VALIDATION_OF_LEFT * self.clock.left()
+        self._evaluation_seconds = min(seconds, allowed)
+        share = min(1.0, max(allowed, 1e-6) / seconds)
+        if share < self.progress.valid_share:
+            self.reporter.stage(
+                f"validation while training: on {share:.0%} of the validation text, as much as fits into the time"
+            )
+            self.progress = self.progress.model_copy(update={"valid_share": share})
+
     def _evaluate(self) -> None:
         began = time.monotonic()
-        value = self.objective.validate()
+        value = self.objective.validate(self.progress.valid_share)
         self._evaluation_seconds = time.monotonic() - began
         self._last_evaluation = self.elapsed
         progress = self.progress

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from malmoi.errors import ConfigError
+from malmoi.errors import ConfigError, TrainingError
 from malmoi.files import make_folder
 from malmoi.models.options.base import NeuralConfig
 from malmoi.models.registry import Rung, build_model, load_ahead, resolve
@@ -14,6 +14,7 @@ from malmoi.runs.folder import RunConfig, describe_tokenizer, trim_metrics, vers
 from malmoi.training.budget import DEFAULT, Budget
 from malmoi.training.checkpoint import FOLDER as CHECKPOINT
 from malmoi.training.checkpoint import load_checkpoint
+from malmoi.training.floor import shortfall
 from malmoi.training.initialising import Beginning, begin_as, find_beginning, read_vectors
 from malmoi.training.objectives.objective import Data, Objective
 from malmoi.training.progress import Reporter
@@ -169,7 +170,7 @@ def _run(
     if budget.seconds is not None:
         for_valid, *others = objective.measuring_costs([data.valid, *([] if data.test is None else [data.test])])
         validates = budget.allows_validation(for_valid.data)
-        final = 0.5 + sum(sum(cost) for cost in ([for_valid, *others] if validates else others))
+        final = budget.closing() + sum(sum(cost) for cost in ([for_valid, *others] if validates else others))
         final += overlap_seconds(texts) if budget.allows_overlap(overlap_seconds(texts)) else 0.0
         spent = load_checkpoint(folder, ())[0].seconds if resume else 0.0
         seconds = spent + (budget.after(spent).for_steps(final) or 0.0)
@@ -179,8 +180,13 @@ def _run(
     if resume:
         trim_metrics(folder, trainer.progress.step)
         reporter.stage(f"resuming {folder} at step {trainer.progress.step:,}")
-    trainer.run()
-    _finish(folder, config, trainer, data, validates, tell_overlaps(texts, budget, reporter), reporter)
+    try:
+        trainer.run()
+    except TrainingError:
+        if not resume and not trainer.progress.step:
+            shutil.rmtree(folder, ignore_errors=True)  # nothing in it was learnt
+        raise
+    _finish(folder, config, trainer, data, validates, tell_overlaps(texts, budget, reporter), budget, reporter)
     return folder
 
 
@@ -191,6 +197,7 @@ def _finish(
     data: Data,
     validates: bool,
     overlaps: Mapping[str, Any],
+    budget: Budget,
     reporter: Reporter,
 ) -> None:
     """Final figures with the best weights, the model card, and no checkpoint any more.
@@ -199,6 +206,7 @@ def _finish(
         validates: Read the validation text once more, in float32 and with warm-up; otherwise its figures are those of the best
             evaluation during training, which are made in the training precision.
         overlaps: Of the texts that figures are made of, with the training text.
+        budget: What no longer fits into it is left out.
     """
     from malmoi.runs.card import write_card
     from malmoi.runs.opening import open_run
@@ -213,14 +221,30 @@ def _finish(
         "training_seconds": round(trainer.elapsed, 1),
         "overlap": dict(overlaps),
     }
-    if not validates and progress.best is not None:
-        figures["valid"] = trainer.objective.final(progress.best)
-    run = open_run(folder, str(next(trainer.objective.network.parameters()).device))
+    objective, guess, value = trainer.objective, trainer.objective.guess(), progress.best
+    is_better = guess is None or (value is not None and objective.is_better(value, guess))
+    figures["hardly_trained"] = shortfall(progress.step, progress.tokens, figures["epochs"], value, guess, is_better)
+    run = open_run(folder, str(next(objective.network.parameters()).device))
     for name, part in (("valid", data.valid if validates else None), ("test", data.test)):
-        if part is not None:
+        if part is not None and budget.has_room(_measuring_seconds(objective, part, budget)):
             reporter.stage(f"evaluating on the {name} text")
-            figures[name] = trainer.objective.measure(run, part)
+            figures[name] = objective.measure(run, part)
+        elif part is not None:
+            instead = (
+                "its figures are those from training" if name == "valid" else f"malmoi eval {folder} makes its figures"
+            )
+            reporter.stage(f"the {name} text is not read once more, as no time is left; {instead}")
+    if "valid" not in figures and value is not None:
+        figures |= {"valid": objective.final(value), "valid_share": progress.valid_share}
+    if over := budget.overrun():
+        told = f"this took {over:.0f} s longer than the budget of {budget.seconds:g} s"
+        reporter.stage(f"{told}: the machine was busier than planned")
     config = config.model_copy(update={"figures": figures})
     write_card(folder, config)
     write_config(folder, config)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+
+
+def _measuring_seconds(objective: Objective, part: Any, budget: Budget) -> float:
+    """How long the figures of this part take now, however busy the machine was when that was planned."""
+    return 0.0 if budget.seconds is None else sum(objective.measuring_costs([part])[0])

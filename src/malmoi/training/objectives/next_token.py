@@ -28,6 +28,7 @@ from malmoi.training.settings import TrainingSettings
 
 VALIDATION_STREAMS, VALIDATION_WINDOW = 32, 128
 STREAMS, WARM_UP = 32, 256  # of the figures at the end; `malmoi eval` reads one stream
+COUNTED_TOKENS, COUNTED_AT_ONCE = 1 << 25, 1 << 20  # of the text, to know what counting single tokens would reach
 TIMED_TOKENS = 128  # of each stream, to know how long those figures take
 
 
@@ -58,6 +59,7 @@ class NextToken(Objective):
     ) -> None:
         self.network: NextTokenNetwork = network
         self.windows = BPTTWindows(train, settings.batch_size, settings.window, settings.seed)
+        self.train, self.valid = train, valid
         self.valid_windows, self.valid_counts = validation_windows(valid), valid_counts
         self.steps_per_epoch = self.windows.steps_per_epoch
         self.state: NetworkState | None = None
@@ -83,16 +85,43 @@ class NextToken(Objective):
         loss, self.state = next_token_loss(self.network, inputs, targets, self.state, noise)
         return Batch(loss, inputs.numel())
 
-    def validate(self) -> float:
-        """Mean nats per token, quickly: in the training precision, the state carried along each of a few streams."""
+    def validate(self, share: float = 1.0) -> float:
+        """Mean nats per token, quickly: in the training precision, the state carried along each of a few streams.
+
+        Args:
+            share: How much of each stream is read, from its beginning.
+        """
         total, n_tokens = 0.0, 0
         state: NetworkState | None = None
-        for window in self.valid_windows:
+        for window in self.valid_windows[: math.ceil(share * len(self.valid_windows))]:
             inputs, targets = self._on_device(window)
             nll, state = window_nll(self.network, inputs, targets, state)
             total, n_tokens = total + nll, n_tokens + inputs.numel()
             state = detached(state)
         return total / n_tokens
+
+    def validation_seconds(self) -> float:
+        seconds = []
+        for _ in range(2):  # the first time, memory is fetched
+            began = time.perf_counter()
+            inputs, targets = self._on_device(self.valid_windows[0])
+            float(window_nll(self.network, inputs, targets, None)[0])
+            seconds.append(time.perf_counter() - began)
+        return min(seconds) * len(self.valid_windows)
+
+    def guess(self) -> float | None:
+        """Of counts of single tokens, each taken for seen once more than it was."""
+        vocab_size = self.network.config.vocab_size
+        counts = np.ones(vocab_size, np.int64)
+        for begin in range(0, min(len(self.train), COUNTED_TOKENS), COUNTED_AT_ONCE):
+            read = self.train.read(begin, min(begin + COUNTED_AT_ONCE, len(self.train)))
+            counts += np.bincount(read, minlength=vocab_size)
+        nats = math.log(counts.sum()) - np.log(counts)
+        total, n = 0.0, 0
+        for begin in range(0, len(self.valid), COUNTED_AT_ONCE):
+            read = self.valid.read(begin, min(begin + COUNTED_AT_ONCE, len(self.valid)))
+            total, n = total + float(nats[read].sum()), n + len(read)
+        return total / n
 
     def told(self, value: float) -> dict[str, float]:
         counts = self.valid_counts

@@ -94,8 +94,20 @@ class Objective(ABC):
         """
 
     @abstractmethod
-    def validate(self) -> float:
-        """The figure on the validation data, with the weights as they are, without noise."""
+    def validate(self, share: float = 1.0) -> float:
+        """The figure on the validation data, with the weights as they are, without noise.
+
+        Args:
+            share: How much of the data is read, the same part each time.
+        """
+
+    def validation_seconds(self) -> float:
+        """About how long `validate` takes, from a short measurement."""
+        return 0.0
+
+    def guess(self) -> float | None:
+        """The figure of who has learnt nothing but how often each answer occurs; None where nobody has worked it out."""
+        return None
 
     @abstractmethod
     def told(self, value: float) -> dict[str, float]:
