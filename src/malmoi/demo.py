@@ -7,6 +7,7 @@ counts, an n-gram model, the LSTM, and n-grams and LSTM together.
 """
 
 import codecs
+import math
 import os
 import re
 import struct
@@ -76,6 +77,7 @@ class Tour:
     next_words: "dict[str, list[NextToken]]"  # context -> likeliest next words
     prompt: str
     sample: str
+    speaker: str  # the best of the models with a run of their own: predictions and sample are its
     explained: str  # the likeliest token after the prompt
     explanation: list[str]  # what the steps to it are, in sentences
 
@@ -158,12 +160,16 @@ def run_tour(
         for model in found.models
     }
     length = 200 if run.tokenizer.kind in ("char", "jamo") else 60
-    sample = run.generate(prompt, max_tokens=length, temperature=0.7, top_p=0.95, seed=1)[0]
+    best = min(found.models, key=lambda model: model.bits_per_byte if model.run is not None else math.inf)
+    speaker = (
+        run if best.run is None or Path(best.run) == run.folder else Run(best.run)
+    )  # of those with a folder of their own
+    sample = speaker.generate(prompt, max_tokens=length, temperature=0.7, top_p=0.95, seed=1)[0]
     why = run.explain(prompt, step="next", train_step=True, language=lang)
     write_page(why, run.folder / WHY)
     told = [step.sentence for step in why.steps if step.name in TOLD]
-    next_words = {context: run.next(context, 5) for context in corpus.contexts}
-    return Tour(run.folder, figures, found, next_words, prompt, sample, why.target, told)
+    next_words = {context: speaker.next(context, 5) for context in corpus.contexts}
+    return Tour(run.folder, figures, found, next_words, prompt, sample, best.name, why.target, told)
 
 
 def remove_earlier_tour(folder: Path) -> None:
@@ -336,5 +342,6 @@ def to_dict(tour: Tour) -> dict[str, Any]:
         "next": {context: [row._asdict() for row in rows] for context, rows in tour.next_words.items()},
         "prompt": tour.prompt,
         "sample": tour.sample,
+        "speaker": tour.speaker,
         "explanation": str(tour.folder / WHY),
     }

@@ -140,6 +140,7 @@ TOUR = Tour(
     next_words={"the": [NextToken("cat", 0.5), NextToken("개", 0.25)]},
     prompt="the",
     sample=" cat\nsat",
+    speaker="lstm",
     explained="␣cat",
     explanation=["The token read last has the id 4."],
 )
@@ -168,7 +169,7 @@ def test_the_tour_in_english(malmoi: Malmoi, tours: list[dict[str, Any]]) -> Non
     assert "\nlstm\t1.00\t1.5 s\t3.0 kB\t0.20\t−1.50  a memory that chooses what to keep\n" in out
     assert "the lstm needs 25% of what the untrained model (uniform) needs" in out
     assert "After “the” comes\nword\tprobability\ncat\t0.500000\n개\t0.250000\n" in out
-    assert "A sample\nthe cat\nsat\n" in out
+    assert "A sample (lstm)\nthe cat\nsat\n" in out
     assert "Why “␣cat” after “the”?\n  The token read last has the id 4.\n" in out
     assert "All steps with all their numbers: runs/demo-en/why.html\n" in out
     assert '  malmoi next runs/demo-en "the"\n' in out

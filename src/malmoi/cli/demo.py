@@ -60,12 +60,14 @@ def _introduce(tell: Teller, chosen: Corpus, text: str | None, budget: str) -> N
 
 def _show(tell: Teller, tour: Tour, tell_ladder: Teller) -> None:
     columns = tell("column_word"), tell("column_probability")
+    if tour.speaker != "lstm":
+        print(tell("better_speaker", model=tour.speaker))
     for context, words in tour.next_words.items():
         print()
         shown = [(word.text, word.probability) for word in words]
         print_next_words(shown, *columns, title=tell("next_title", context=context))
     print()
-    print_table((tell("sample"),), [(line,) for line in f"{tour.prompt}{tour.sample}".split("\n")])
+    print_table((tell("sample", model=tour.speaker),), [(line,) for line in f"{tour.prompt}{tour.sample}".split("\n")])
     print("\n" + tell("why", word=tour.explained, context=tour.prompt))
     for sentence in tour.explanation:
         print(f"  {sentence}")

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from malmoi.errors import ConfigError, RunError
+from malmoi.generation.characters import WholeCharacters, tail_of
 from malmoi.generation.writing import ByteText, MorphemeText, Writer
 from malmoi.models.interface import LanguageModel, LogProbs, State
 from malmoi.shapes import Bool, Float, Int
@@ -26,6 +27,7 @@ from malmoi.text.tokenizers import Tokenizer
 
 READ_CHUNK = 256  # tokens of a prompt read at once, so that a long prompt needs no more memory than a short one
 MAX_SAMPLES = 1024
+OPEN_BYTES = 4  # tokens of a prompt that a character may be spread over
 OPEN_MORPHEMES = 8  # no more of a prompt can be part of its last word
 
 
@@ -151,7 +153,8 @@ def generate(
     `tokenizer.count_unknown(prompt)` tells how many, to warn a person.
 
     Sample i depends on (seed, i) alone, not on n, apart from the rounding of a model's batched arithmetic. The padding
-    and document-start tokens are never generated, nor is the unknown token while anything else has probability.
+    and document-start tokens are never generated, nor is the unknown token while anything else has probability, nor bytes that
+    cannot become whole characters.
 
     Under `bpe` and `unigram` the last token of the prompt is open: it is drawn again among the tokens that begin with
     its text, so that a prompt ending inside a word or in a space is continued as a person means it. It does not count
@@ -277,6 +280,10 @@ def _pieces(
         writers = [Writer(MorphemeText(tokenizer, given), stop) for _ in samples]
     else:
         writers = [Writer(ByteText(tokenizer, surfaces, prompt, skip), stop) for _ in samples]
+    whole = WholeCharacters(surfaces)
+    tails = [
+        tail_of(b"".join(surfaces[token_id] for token_id in context[-OPEN_BYTES:]))
+    ] * n  # of each sample, at its place
     seen = np.zeros((n, vocab_size), dtype=bool)
     seen[:, context] = True
 
@@ -285,10 +292,16 @@ def _pieces(
             scores = _only(log_probs, reopened, fallback=int(prompt_ids[-1]))
         else:
             scores = _speakable(log_probs, tokenizer)
-        scores = adjust(scores, options, seen)
-        token_ids = draw(scores, [generators[sample] for sample in samples])  # (B,)
+        token_ids = draw(adjust(scores, options, seen), [generators[sample] for sample in samples])  # (B,)
+        for row, sample in enumerate(samples):
+            allowed = whole.allowed(tails[sample])
+            if not allowed[token_ids[row]]:  # drawn again among those that are: in all, as if there had been no others
+                among = _with_fallback(np.where(allowed, scores[row : row + 1], -np.inf), tokenizer.unk_id)
+                again = adjust(among, options, seen[row : row + 1])
+                token_ids[row] = draw(again, [generators[sample]])[0]
         seen[np.arange(len(samples)), token_ids] = True
         for sample, token_id in zip(samples, token_ids, strict=True):
+            tails[sample] = whole.tail_after(tails[sample], int(token_id))
             if piece := writers[sample].write(int(token_id)):
                 yield sample, piece
         going = [row for row, sample in enumerate(samples) if not writers[sample].stopped]
