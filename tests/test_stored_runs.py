@@ -55,8 +55,18 @@ def copied(name: str, folder: Path) -> Path:
 
 def check_answers(run: malmoi.Run, name: str, tolerance: float) -> None:
     for asked in KEPT[name]["asked"]:
-        now = answer(run, asked["question"])
-        assert is_same(now, asked["answer"], tolerance), (asked, now)
+        now, then = answer(run, asked["question"]), asked["answer"]
+        if asked["question"]["ask"] == "generate":  # where a character was torn then, another token is drawn by now
+            pairs = [_before_the_tear(*texts) for texts in zip(now, then, strict=True)]
+            now, then = [one for one, _ in pairs], [other for _, other in pairs]
+        assert is_same(now, then, tolerance), (asked, now)
+
+
+def _before_the_tear(now: str, then: str) -> tuple[str, str]:
+    """Both texts, up to the first character that was not whole then."""
+    assert "\ufffd" not in now
+    whole = then.partition("\ufffd")[0]
+    return (now, then) if whole == then else (now[: len(whole)], whole)
 
 
 def test_every_rung_has_a_stored_run() -> None:

@@ -47,7 +47,7 @@ def test_the_dictionary_has_the_promised_keys_and_is_json() -> None:
     promised = (
         "tokens words bytes nll_nats perplexity word_perplexity bits_per_byte bits_per_character unk_share seconds"
     )
-    extra = "characters lines unknown spelling_nats layout_nats"
+    extra = "characters lines unknown spelling_nats layout_nats is_distribution"
     assert set(result.to_dict()) == set(f"{promised} {extra}".split())
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["perplexity"] == pytest.approx(5)
 

@@ -40,7 +40,7 @@ def _generate(run: malmoi.Run, prompt: str, **options: Any) -> list[str]:
 def _evaluate(run: malmoi.Run, text: str) -> dict[str, Any]:
     """As it was before words paid for their white space, which every stored run pays for by now."""
     found = replace(run.evaluate(TEXT / text), layout_nats=0.0).to_dict()
-    return {name: figure for name, figure in found.items() if name not in ("seconds", "layout_nats")}
+    return {name: figure for name, figure in found.items() if name not in ("seconds", "layout_nats", "is_distribution")}
 
 
 def _figures(run: malmoi.Run, names: list[str]) -> dict[str, Any]:

@@ -175,10 +175,11 @@ def _evaluated(
         buckets = _along(text.ids, kinds)
     mixed = mixed_log_probs(text.log_probs, rows[0] if buckets is None else rows, buckets)
     models = [
-        _outcome(member, from_counts(counts, -float(values.sum()), seconds), text.unit)
+        _outcome(member, from_counts(counts, -float(values.sum()), seconds, member.model.is_distribution), text.unit)
         for member, counts, values, seconds in zip(group, text.counts, text.log_probs.T, text.seconds, strict=True)
     ]
-    mixture = from_counts(text.counts[0], -float(mixed.sum()), math.fsum(text.seconds))
+    is_distribution = all(member.model.is_distribution for member in group)
+    mixture = from_counts(text.counts[0], -float(mixed.sum()), math.fsum(text.seconds), is_distribution)
     return models, [Outcome("mixture", mixture, uses_cache, weights=rows, unit=text.unit)], notes
 
 

@@ -38,7 +38,8 @@ class Evaluation:
     `nll_nats` is the summed -ln p of the tokens; `spelling_nats` what the unknown words cost to spell; `layout_nats` what tells
     their white space where tokens leave it unsaid. With all three the text can be decoded, in NFC, so what is per byte, per
     character and per word is made of their sum. A figure is infinite where the model gives something in the text no
-    probability, or where it exceeds the largest float.
+    probability, or where it exceeds the largest float, and where the model's probabilities add up to more than 1: such scores
+    are no code for a text.
     """
 
     tokens: int  # line ends included
@@ -51,15 +52,18 @@ class Evaluation:
     spelling_nats: float
     seconds: float
     layout_nats: float = 0.0
+    is_distribution: bool = True
 
     @property
     def all_nats(self) -> float:
         """-ln P of the text, to the last byte of its NFC form."""
+        if not self.is_distribution:
+            return math.inf
         return self.nll_nats + self.spelling_nats + self.layout_nats
 
     @property
     def perplexity(self) -> float:
-        return _exp(self.nll_nats / self.tokens)
+        return _exp(self.nll_nats / self.tokens) if self.is_distribution else math.inf
 
     @property
     def word_perplexity(self) -> float:
@@ -117,9 +121,24 @@ def evaluate(
     started = time.perf_counter()
     view = as_view(source, tokenizer)
     nll = 0.0
-    for _, scored in readings(model, view, window=window, streams=streams, warm_up=warm_up, progress=progress):
+    for places, scored in readings(model, view, window=window, streams=streams, warm_up=warm_up, progress=progress):
         nll -= float(scored.sum(dtype=np.float64))
-    return from_counts(view.counts, nll, time.perf_counter() - started)
+        if np.isposinf(nll):
+            _refuse_documents(view, places[np.isneginf(scored)], tokenizer)
+    return from_counts(view.counts, nll, time.perf_counter() - started, model.is_distribution)
+
+
+def _refuse_documents(view: TokenView, impossible: Int64[np.ndarray, " tokens"], tokenizer: Tokenizer) -> None:
+    """Say so if what is impossible to a model is that a document begins.
+
+    Raises:
+        DataError: If it is.
+    """
+    if len(impossible) and view.read(int(impossible[0]), int(impossible[0]) + 1)[0] == tokenizer.bos_id:
+        raise DataError(
+            "The model gives the beginning of a document no probability: it was trained on lines, and has not learnt where "
+            "documents begin. Expected a text of lines: leave --unit documents out, or train with --unit documents."
+        )
 
 
 def token_log_probs(model: LanguageModel, view: TokenView, **options: Any) -> Float64[np.ndarray, " tokens"]:
@@ -193,7 +212,7 @@ def as_view(source: TextSource | TokenFile | TokenView, tokenizer: Tokenizer) ->
     return tokens.view() if isinstance(tokens, TokenFile) else tokens
 
 
-def from_counts(counts: TextCounts, nll_nats: float, seconds: float) -> Evaluation:
+def from_counts(counts: TextCounts, nll_nats: float, seconds: float, is_distribution: bool = True) -> Evaluation:
     """The figures of a text of which the counts and the summed -ln p of the tokens are known."""
     return Evaluation(
         tokens=counts.n_tokens,
@@ -205,6 +224,7 @@ def from_counts(counts: TextCounts, nll_nats: float, seconds: float) -> Evaluati
         nll_nats=nll_nats,
         spelling_nats=counts.spelling_nats,
         layout_nats=counts.layout_nats,
+        is_distribution=is_distribution,
         seconds=seconds,
     )
 

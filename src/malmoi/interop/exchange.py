@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from malmoi.errors import ConfigError, DataError, RunError
 from malmoi.files import atomic_folder, write_bytes
 from malmoi.interop.arpa import Progress, read_arpa, tables_from_arpa, write_arpa
+from malmoi.models.ngram.model import NGramModel
 from malmoi.models.ngram.tables import load_tables, save_tables
 from malmoi.models.options.ngram import NGramConfig
 from malmoi.models.registry import RUNGS
@@ -34,6 +38,13 @@ FORMATS = {  # name -> the families that can be written so
     for form in ("arpa", "word2vec", "word2vec-binary", "glove")
 }
 MODEL_FILE = "model.safetensors"
+MOST_CONTEXTS, FEWEST_CONTEXTS, MOST_NUMBERS = (
+    300,
+    20,
+    30_000_000,
+)  # after which the probabilities are added up; of each length
+AT_ONCE = 16
+ROUNDING = 0.01  # by which the probabilities of a sound file may exceed 1 in all, written in six digits or eight bits
 Note = Callable[[str], object]
 
 
@@ -159,6 +170,12 @@ def _import_arpa(
         raise DataError(f"{path}: {error}") from error
     if len(tokens) == len(special_ids.all):
         raise DataError(f"{path} has no words but <s>, </s> and <unk>. Expected at least one. Give a model of a text.")
+    largest = largest_sum(NGramModel(tables, special_ids.bos, special_ids.eos))
+    if largest > 1 + ROUNDING:
+        tell(
+            f"its probabilities are none: after some contexts they add up to {largest:.4g} instead of 1. It predicts and "
+            "scores, but has no perplexity and no bits per byte, and no verdict is given on it"
+        )
     words = tokens[len(special_ids.all) :]
     tokenizer = given or Tokenizer(word_vocabulary(words), SpellingModel.fit(words))
     config = RunConfig(
@@ -167,7 +184,13 @@ def _import_arpa(
         tokenizer=describe_tokenizer(tokenizer),
         data=_origin(path),
         versions=versions("numpy", "numba", "tokenizers", "safetensors"),
-        figures={"parameters": tables.n_nodes + tables.n_inner, "ngrams": tables.level_counts(), "notes": notes},
+        figures={
+            "parameters": tables.n_nodes + tables.n_inner,
+            "ngrams": tables.level_counts(),
+            "notes": notes,
+            "is_distribution": largest <= 1 + ROUNDING,
+            "largest_sum": round(largest, 6),
+        },
         command=command,
     )
     with atomic_folder(out) as folder:
@@ -176,6 +199,26 @@ def _import_arpa(
         _write_card(folder, out.resolve().name, path.name, config)
         write_config(folder, config)
     return out
+
+
+def largest_sum(model: NGramModel, seed: int = 0) -> float:
+    """The largest sum of the probabilities of all tokens, over the start of a text and a few hundred contexts of the model."""
+    tables, rng = model.tables, np.random.default_rng(seed)
+    n = min(MOST_CONTEXTS, max(FEWEST_CONTEXTS, MOST_NUMBERS // model.vocab_size))
+    found = [_sums(model, np.zeros((1, 0), np.int64))]
+    for length in range(1, max(2, tables.order)):
+        first, after = tables.level_range(length)
+        chosen = rng.choice(after - first, min(n, after - first), replace=False)
+        contexts = tables.level_ids(length)[np.sort(chosen)].astype(np.int64)
+        for begin in range(0, len(contexts), AT_ONCE):
+            found.append(_sums(model, contexts[begin : begin + AT_ONCE]))
+    return float(max(sums.max() for sums in found))
+
+
+def _sums(model: NGramModel, contexts: NDArray[np.int64]) -> NDArray[np.float64]:
+    log_probs, _ = model.step(contexts, model.start(len(contexts)))
+    total: NDArray[np.float64] = np.exp(log_probs.astype(np.float64)).sum(axis=1)
+    return total
 
 
 def _import_vectors(

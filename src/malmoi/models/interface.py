@@ -121,6 +121,9 @@ class LanguageModel(ABC):
     vocab_size: int
     family: str = ""  # the rung that it is of, or the kind of combination: what finds its explainer
     restarts_at_line_end: bool = False  # after the end of a line the state is that of `start`
+    is_distribution: bool = (
+        True  # False where its probabilities were found to add up to more than 1: they are scores then
+    )
     finds_top_directly: bool = False  # `top` costs less than `step`: it need not look at the whole vocabulary
     context_length: int | None = (
         None  # the most tokens after `start` that an answer can depend on; None for no such limit

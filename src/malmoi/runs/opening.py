@@ -54,6 +54,7 @@ def open_model(
     with _naming(folder):
         options = rung.config.parse(config.model)
     model: LanguageModel = resolve(rung.opens)(Opening(folder, rung, options, arrays, tokenizer, device, engine))
+    model.is_distribution = bool(config.figures.get("is_distribution", True))
     return model
 
 

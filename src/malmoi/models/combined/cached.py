@@ -34,6 +34,7 @@ class Cached(LanguageModel):
     family = "cached"
 
     def __init__(self, model: LanguageModel, cache: Cache | None = None) -> None:
+        self.is_distribution = model.is_distribution
         self.model, self.cache = model, default_cache(model) if cache is None else cache
         self.vocab_size = model.vocab_size
         self.context_length, self.past_context = context_of([model]), "refused"

@@ -118,6 +118,7 @@ class Interpolated(LanguageModel):
             )
         self.models, self.buckets, self.vocab_size = tuple(models), buckets, sizes[0]
         self.weights = checked_weights(weights, len(models), 1 if buckets is None else buckets.n_buckets)
+        self.is_distribution = all(model.is_distribution for model in models)
         self.restarts_at_line_end = all(model.restarts_at_line_end for model in models)
         self.context_length, self.past_context = context_of(models), "refused"
 
