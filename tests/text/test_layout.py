@@ -24,9 +24,9 @@ from malmoi.text.layout import (
     COPY,
     LEAVE_OUT,
     PLACES,
+    GapCounts,
     Joining,
     WhiteSpace,
-    count_gaps,
     edits,
     from_json,
     gaps_of,
@@ -47,9 +47,9 @@ def n_words(lines: list[str]) -> np.ndarray:
     return np.array([len(line.split()) for line in lines], np.int64)
 
 
-def counted(lines: list[str]) -> dict[str, Counter[str]]:
-    counts: dict[str, Counter[str]] = {place: Counter() for place in PLACES}
-    count_gaps(counts, lines, int(n_words(lines).sum()))
+def counted(lines: list[str]) -> GapCounts:
+    counts = GapCounts()
+    counts.add(lines, int(n_words(lines).sum()))
     return counts
 
 
@@ -68,7 +68,7 @@ def test_gaps_and_words_make_the_line_and_both_ways_of_counting_agree(lines: lis
     for line in lines:
         for place, gap in gaps_of(line):
             slow[place][gap] += 1
-    assert counted(lines) == slow
+    assert counted(lines).by_place == slow
 
 
 @given(st.lists(LINES, min_size=1, max_size=6), st.lists(LINES, min_size=1, max_size=6))
@@ -93,7 +93,8 @@ def test_it_is_a_distribution(place: str, training: list[str]) -> None:
 
 def test_by_hand() -> None:
     """Of three gaps two are spaces: (2 + 3 P_new) / (3 + 2). The tab was not kept: 3 P_new / 5."""
-    counts = {place: Counter() for place in PLACES} | {BETWEEN: Counter({" ": 2, "\t": 1})}
+    counts = GapCounts()
+    counts.by_place[BETWEEN].update({" ": 2, "\t": 1})
     model = WhiteSpace.of_counts(counts)
     assert model.counts[BETWEEN] == {" ": 2}
     new = {gap: math.exp(-model._spelling.nats(gap)) for gap in " \t"}
@@ -211,3 +212,15 @@ def test_of_very_many_gaps_the_frequent_ones_are_kept(monkeypatch: pytest.Monkey
     model = learnt([f"a{gap}b" for gap in gaps])
     assert model.counts[BETWEEN] == {" ": 50, "\t": 20, "  ": 10}
     assert model.totals[BETWEEN][0] == len(gaps)
+
+
+def test_a_text_of_nothing_but_new_gaps_is_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "MAX_DISTINCT", 50)
+    lines, counts = [*noisy(400, 1), *["a b", "a\tb"] * 60], GapCounts()
+    for begin in range(0, len(lines), 40):
+        counts.add(lines[begin : begin + 40], 80)
+        assert max(map(len, counts.by_place.values())) <= 50
+    assert counts.totals(BETWEEN) == (520, 402)
+    model = WhiteSpace.of_counts(counts)
+    assert model.counts[BETWEEN][" "] == 60
+    assert from_json(model.to_json()).to_json() == model.to_json()

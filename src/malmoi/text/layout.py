@@ -38,8 +38,8 @@ from malmoi.shapes import Float64, Int64
 from malmoi.text.spelling import SpellingModel
 
 PLACES = BEFORE, BETWEEN, AFTER, ALONE = ("before", "between", "after", "alone")
-PLAIN = {BEFORE: "", BETWEEN: " ", AFTER: "", ALONE: ""}  # where words are written with one space between
-PLAIN_SEEN = 1000  # gaps of each place that are taken for seen, all of them plain, where nobody has counted any
+PLAIN_SEEN = 1000  # gaps of each place that are taken for seen, single spaces and none, where nobody has counted any
+MAX_DISTINCT = 100_000  # gaps of each place that are counted at once
 MOST_GAPS, MOST_GAPS_BYTES = (
     2000,
     50_000,
@@ -108,14 +108,16 @@ class WhiteSpace(Layout):
     @classmethod
     def plain(cls) -> "WhiteSpace":
         """Of words with single spaces between them, for tokenizers that nobody has counted the gaps for."""
-        return cls.of_counts({place: Counter({PLAIN[place]: PLAIN_SEEN}) for place in PLACES})
+        counts = GapCounts()
+        counts.add(["a b", ""] * PLAIN_SEEN, 2 * PLAIN_SEEN)
+        return cls.of_counts(counts)
 
     @classmethod
-    def of_counts(cls, counts: Mapping[str, Counter[str]]) -> "WhiteSpace":
-        """Of all the gaps of a text, by their place."""
-        kept = {place: dict(_frequent(counts[place])) for place in PLACES}
-        totals = {place: (counts[place].total(), len(counts[place])) for place in PLACES}
-        gaps = {gap for place in PLACES for gap in counts[place] if gap} or {" "}
+    def of_counts(cls, counts: "GapCounts") -> "WhiteSpace":
+        """Of all the gaps of a text."""
+        kept = {place: dict(_frequent(counts.by_place[place])) for place in PLACES}
+        totals = {place: counts.totals(place) for place in PLACES}
+        gaps = {gap for place in PLACES for gap in counts.by_place[place] if gap} or {" "}
         return cls(kept, totals, SpellingModel.fit(gaps, max_json_bytes=MOST_GAPS_BYTES))
 
     def gap_nats(self, gap: str, place: str) -> float:
@@ -182,29 +184,53 @@ def _edges(line: str) -> tuple[str, str]:
     return line[: len(line) - len(line.lstrip())], line[len(line.rstrip()) :]
 
 
-def count_gaps(counts: Mapping[str, Counter[str]], lines: Sequence[str], n_words: int) -> None:
-    """Add the gaps of these lines to what was counted.
+class GapCounts:
+    """How often each gap stands at each place of a text; bounded, however many different ones there are."""
 
-    Args:
-        lines: In NFC.
-        n_words: How many words they have in all.
-    """
-    may_be_odd, n_between = _may_be_odd("\n".join(lines)), n_words
-    for line in lines:
-        core = line.strip()
-        n_between -= bool(core)
-        if may_be_odd and _is_odd(core):
-            gaps = GAP.findall(core)
-            counts[BETWEEN].update(gaps)
-            n_between -= len(gaps)
-        if not core:
-            counts[ALONE][line] += 1
-        else:
-            before, after = ("", "") if len(core) == len(line) else _edges(line)
-            counts[BEFORE][before] += 1
-            counts[AFTER][after] += 1
-    if n_between:
-        counts[BETWEEN][" "] += n_between
+    def __init__(self) -> None:
+        self.by_place: dict[str, Counter[str]] = {place: Counter() for place in PLACES}
+        self._dropped = dict.fromkeys(PLACES, (0, 0))  # gaps, and distinct ones, that are no longer in `by_place`
+
+    def totals(self, place: str) -> tuple[int, int]:
+        """(gaps, distinct ones); of very many distinct ones that were seen once each, some may count twice."""
+        counts, (n, distinct) = self.by_place[place], self._dropped[place]
+        return counts.total() + n, len(counts) + distinct
+
+    def add(self, lines: Sequence[str], n_words: int) -> None:
+        """Count the gaps of some lines.
+
+        Args:
+            lines: In NFC.
+            n_words: How many words they have in all.
+        """
+        found, may_be_odd, n_between = self.by_place, _may_be_odd("\n".join(lines)), n_words
+        for line in lines:
+            core = line.strip()
+            n_between -= bool(core)
+            if may_be_odd and _is_odd(core):
+                gaps = GAP.findall(core)
+                found[BETWEEN].update(gaps)
+                n_between -= len(gaps)
+            if not core:
+                found[ALONE][line] += 1
+            else:
+                before, after = ("", "") if len(core) == len(line) else _edges(line)
+                found[BEFORE][before] += 1
+                found[AFTER][after] += 1
+        if n_between:
+            found[BETWEEN][" "] += n_between
+        for place in PLACES:
+            while len(found[place]) > MAX_DISTINCT:
+                self._drop(place)
+
+    def _drop(self, place: str) -> None:
+        """The rarest gaps, as they are not kept in the end."""
+        counts, (n, distinct) = self.by_place[place], self._dropped[place]
+        least = min(counts.values())
+        rare = [gap for gap, count in counts.items() if count == least]
+        for gap in rare:
+            del counts[gap]
+        self._dropped[place] = (n + least * len(rare), distinct + len(rare))
 
 
 def _may_be_odd(text: str) -> bool:

@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, islice
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from malmoi.errors import ConfigError, DataError
 from malmoi.text import morphemes
 from malmoi.text.codecs import keep_forks_quiet
-from malmoi.text.layout import LEARNT_LINES, PLACES, Joining, Layout, WhiteSpace, count_gaps
+from malmoi.text.layout import LEARNT_LINES, GapCounts, Joining, Layout, WhiteSpace
 from malmoi.text.slicing import SLICE_LENGTH, slices, to_nfc
 from malmoi.text.spelling import UNKNOWN, SpellingModel
 from malmoi.text.vocabulary import (
@@ -69,7 +69,7 @@ def learn(kind: str, lines: Iterable[str], vocab_size: int | None, min_count: in
             "counts. Leave it out, or choose a smaller vocab_size."
         )
     if kind == "word":
-        gaps: dict[str, Counter[str]] = {place: Counter() for place in PLACES}
+        gaps = GapCounts()
         joined = (to_nfc("\n".join(batch)) for batch in _batches(lines))
         known, spelling = _words(_count(_parted(text, gaps) for text in joined), size, min_count, literal=UNKNOWN)
         return Learnt(known, spelling, WhiteSpace.of_counts(gaps))
@@ -88,10 +88,10 @@ def learn(kind: str, lines: Iterable[str], vocab_size: int | None, min_count: in
     return Learnt(_unigram(_sample(clean, UNIGRAM_SAMPLE_BYTES), size))
 
 
-def _parted(text: str, gaps: Mapping[str, Counter[str]]) -> list[str]:
+def _parted(text: str, gaps: GapCounts) -> list[str]:
     """The words of these lines; their gaps are counted."""
     words = text.split()
-    count_gaps(gaps, text.split("\n"), len(words))
+    gaps.add(text.split("\n"), len(words))
     return words
 
 
