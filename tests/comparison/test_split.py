@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from malmoi.comparison import split
 from malmoi.comparison.split import PARTS, cut, load
-from malmoi.data.cutting import choose, lines_of_block
+from malmoi.data.cutting import MOST_HELD_OUT, choose, lines_of_block
 from malmoi.errors import DataError, RunError
 from malmoi.text.sources import TextSource
 
@@ -143,7 +143,7 @@ def test_a_huge_block_is_not_held_out_where_another_can_be() -> None:
 
 def test_of_a_long_text_no_more_is_held_out_than_is_useful() -> None:
     part = choose(np.full(4000, 10_000, np.int64), 2)
-    assert [10_000 * int((part == held_out).sum()) for held_out in (1, 2)] == [split.MOST_HELD_OUT] * 2
+    assert [10_000 * int((part == held_out).sum()) for held_out in (1, 2)] == [MOST_HELD_OUT] * 2
 
 
 def test_progress_counts_bytes(tmp_path: Path) -> None:

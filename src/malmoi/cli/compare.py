@@ -10,7 +10,7 @@ from malmoi.cli.console import ConsoleReporter, duration, emit, note, number, pr
 from malmoi.cli.flags import flags_of, given, taking
 from malmoi.cli.options import Json
 from malmoi.comparison.bootstrap import FEWEST
-from malmoi.comparison.language import gain_of, say_overlap
+from malmoi.comparison.language import gain_of, say_overlap, say_read_before
 from malmoi.comparison.options import CompareOptions, LadderOptions
 from malmoi.pages.language import Language, Teller
 from malmoi.training.progress import StepReport
@@ -107,7 +107,10 @@ def print_ladder(found: "Comparison", tell: Teller, title: str = "") -> None:
     rows = []
     for step, model in zip(found.steps, found.models, strict=True):
         figures = [number(model.bits_per_byte, 2), duration_of(model.train_seconds), size(model.disk_bytes)]
-        rows.append([model.name, *figures, f"{model.ms_per_token:.2f}", bought(step, model.family, tell)])
+        told = bought(step, model.family, tell)
+        if not model.is_judged:
+            told = tell("hardly_trained" if model.hardly_trained else "has_read")
+        rows.append([model.name, *figures, f"{model.ms_per_token:.2f}", told])
     columns = ["model", "bits_per_byte", "train", "disk", "latency", "bought"]
     print_table([tell(name) for name in columns], rows, title=title, left=(0, 5))
     for step in found.steps:
@@ -141,6 +144,10 @@ def duration_of(seconds: float) -> str:
 
 def _print_end(found: "Comparison", tell: Teller) -> None:
     note(significance(found, tell))
+    if untrained := [model.name for model in found.models if model.hardly_trained]:
+        note(tell("hardly_trained_models", models=", ".join(untrained)))
+    for told in say_read_before(tell, found.models):
+        note(told)
     note(say_overlap(tell, found.overlap))
     for failure in found.failures:
         note(tell("failed", model=failure.name, reason=failure.reason))
@@ -150,7 +157,9 @@ def _print_end(found: "Comparison", tell: Teller) -> None:
 def significance(found: "Comparison", tell: Teller) -> str:
     """Which differences are real, in one line."""
     if not found.differences:
-        return tell("too_few", least=FEWEST) if len(found.models) > 1 else ""
+        if len(found.models) < 2:
+            return ""
+        return tell("too_few", least=FEWEST) if found.n_blocks < FEWEST else tell("nothing_to_compare")
     names: Sequence[str] = [model.name for model in found.models]
 
     def pairs(verdict: str, with_p: bool) -> str:

@@ -218,6 +218,7 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
     found = paired_bootstrap(
         np.add.reduceat(line_nats, starts),
         np.add.reduceat(line_bytes, starts),
+        left_out=[i for i, model in enumerate(models) if not model.is_judged],
         are_neighbours=drawn == "blocks",
         seed=question.seed,
     )

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from malmoi.comparison.contenders import Contender, options_for
 from malmoi.comparison.ground import Ground
-from malmoi.comparison.measured import Measured
+from malmoi.comparison.measured import Measured, ReadBefore
+from malmoi.data.overlap import measure_overlap
 from malmoi.errors import DataError, MalmoiError
 from malmoi.evaluation.perplexity import evaluate
 from malmoi.models.baselines import UniformModel, UnigramModel
@@ -40,6 +41,37 @@ class Entry:
     extra_bytes: int = 0  # of parameters that lie in no file
     is_loadable: bool = True  # from its runs alone: no baseline is in it
     weights: tuple[float, ...] = ()
+    hardly_trained: str = ""  # why, if it is
+    read_before: ReadBefore | None = None  # of a run that was not trained here
+
+
+def read_before(ground: Ground, folder: Path) -> ReadBefore:
+    """What a run from elsewhere has read of the test text in its training.
+
+    Raises:
+        DataError: If it was trained on the whole text that the test part was cut out of.
+    """
+    from malmoi.runs.folder import read_config
+    from malmoi.training.texts import read_source
+
+    data = read_config(folder).data
+    told, question = data.get("train") or {}, ground.question
+    prints = {name: ground.parts.source(name).fingerprint() for name in ("train", "valid")}
+    if told.get("sha256") == question.text.fingerprint() and question.test is None:
+        raise DataError(
+            f"{folder} was trained on this very text, so it has read the test part, which was cut out of it. Expected a run "
+            f"that has not: name its rung to train one here, train it on {ground.parts.path('train')}, or give --test FILE."
+        )
+    if told.get("sha256") in (*prints.values(), question.text.fingerprint()):
+        return ReadBefore("parts", ground.overlap.lines, ground.overlap.runs, ground.overlap.is_high)
+    try:
+        source = read_source(told["inputs"], data["options"])
+        if source.fingerprint() != told["sha256"]:
+            raise ValueError("it has changed")
+        overlap, _ = measure_overlap(source, ground.parts.source("test"))
+    except (MalmoiError, KeyError, TypeError, ValueError, OSError):  # it is gone, or was never written down
+        return ReadBefore("unknown")
+    return ReadBefore("another text", overlap.lines, overlap.runs, overlap.is_high)
 
 
 def enter(ground: Ground, contender: Contender, seconds: float | None, measured: Mapping[str, Measured]) -> Entry:
@@ -54,7 +86,8 @@ def enter(ground: Ground, contender: Contender, seconds: float | None, measured:
     if contender.members:
         return _mix(ground, contender, measured)
     if contender.run is not None:
-        return _from_run(ground, contender.run)
+        found = read_before(ground, contender.run)
+        return replace(_from_run(ground, contender.run), read_before=found)
     if contender.rung in ("uniform", "unigram"):
         return _baseline(ground, contender)
     return _from_run(ground, _train(ground, contender, seconds))
@@ -125,7 +158,8 @@ def _from_run(ground: Ground, folder: Path) -> Entry:
     if not curve and valid.get("bits_per_byte") is not None:
         curve = [(lasted, float(valid["bits_per_byte"]))]
     parameters = int(figures.get("parameters", 0))
-    return Entry(run.config.family, run.model, run.tokenizer, (folder,), (folder,), parameters, lasted, tuple(curve))
+    found = Entry(run.config.family, run.model, run.tokenizer, (folder,), (folder,), parameters, lasted, tuple(curve))
+    return replace(found, hardly_trained=str(figures.get("hardly_trained") or ""))
 
 
 def _mix(ground: Ground, contender: Contender, measured: Mapping[str, Measured]) -> Entry:

@@ -27,7 +27,7 @@ from malmoi.pages.language import Teller
 from malmoi.text.tokenizers import Tokenizer, train_tokenizer
 from malmoi.training.progress import Reporter
 
-LONG_TEXT = 400_000  # bytes: a longer text is read as several streams side by side
+LONG_TEXT = 200_000  # bytes: a longer text is read as several streams side by side
 STREAMS, WARM_UP = 32, 256  # then, as at the end of training
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from malmoi.comparison.compare import conclude, open_bench, take_all
-from malmoi.comparison.comparison import Comparison, Step
+from malmoi.comparison.comparison import Comparison, Failure, Step
 from malmoi.comparison.contenders import Contender, check_options, read_contenders
 from malmoi.comparison.measuring import Bench
 from malmoi.comparison.options import LadderOptions, takes
 from malmoi.errors import TrainingError
-from malmoi.training.budget import MEASURING, REPORTING, SHORTEST, SLACK, STARTING, Budget
+from malmoi.training.budget import LEAST_RUNG, MEASURING, REPORTING, SHORTEST, SLACK, STARTING, Budget
 from malmoi.training.progress import Reporter
 
 LADDER = ("unigram", "ngram", "nnlm", "rnn", "lstm", "ngram+lstm")
@@ -52,12 +52,41 @@ class Shares:
         ]
         trained = [other for other in self._contenders if other.takes_time]
         shares = {other.name: 1 + place for place, other in enumerate(trained)}
-        left = self._budget.left() - REPORTING
-        left -= sum(self._measuring(other) for other in to_come)
-        seconds = left * shares[contender.name] / sum(shares[other.name] for other in to_come if other.takes_time)
+        seconds = (
+            self._left(to_come)
+            * shares[contender.name]
+            / sum(shares[other.name] for other in to_come if other.takes_time)
+        )
         if seconds < SHORTEST:
             raise TrainingError(self._bench.ground.tell("no_time"))
         return seconds
+
+    def hold(self) -> list[Failure]:
+        """Leave out the rungs that the clock cannot hold, the earliest trained ones first, and the mixtures of such."""
+        tell, left_out = self._bench.ground.tell, list[Failure]()
+        while True:
+            trained = [other for other in self._contenders if other.takes_time and not self._is_known(other)]
+            if len(trained) < 2 or self._left(self._contenders) / sum(range(1, len(trained) + 1)) >= LEAST_RUNG:
+                break
+            left_out.append(Failure(trained[0].name, tell("no_room", n_seconds=LEAST_RUNG)))
+            names = {failure.name for failure in left_out}
+            for other in self._contenders:
+                if other.name not in names and not names.isdisjoint(other.members):
+                    member = next(name for name in other.members if name in names)
+                    left_out.append(Failure(other.name, tell("member_failed", mixture=other.name, member=member)))
+            names = {failure.name for failure in left_out}
+            self._contenders = [other for other in self._contenders if other.name not in names]
+        return left_out
+
+    @property
+    def contenders(self) -> Sequence[Contender]:
+        """Those that take part."""
+        return self._contenders
+
+    def _left(self, to_come: Sequence[Contender]) -> float:
+        """Seconds for training, when these are still to be measured."""
+        left = self._budget.left() - REPORTING
+        return left - sum(self._measuring(other) for other in to_come if not self._is_known(other))
 
     def _is_known(self, contender: Contender) -> bool:
         return contender.name in self._bench.measured
@@ -112,9 +141,12 @@ def ladder(
     if asked.seconds is None:
         failures, stopped = take_all(bench, contenders, lambda contender: None)
     else:
-        failures, stopped = take_all(
-            bench, contenders, Shares(bench, contenders, Budget(asked.seconds, started)).seconds_for
-        )
+        shares = Shares(bench, contenders, Budget(asked.seconds, started))
+        left_out = shares.hold()
+        for one in left_out:
+            bench.ground.reporter.stage(bench.ground.tell("left_out", model=one.name, reason=one.reason))
+        failures, stopped = take_all(bench, shares.contenders, shares.seconds_for)
+        failures = [*left_out, *failures]
     return conclude(bench, contenders, failures, stopped, report, tell_steps)
 
 

@@ -1,6 +1,9 @@
 """Sentences of comparison and ladder that are put together from several texts (pages/texts/comparison.toml)."""
 
+from collections.abc import Sequence
+
 from malmoi.comparison.contenders import Contender
+from malmoi.comparison.measured import Measured
 from malmoi.data.overlap import RUN, Overlap
 from malmoi.pages.language import Teller
 
@@ -19,6 +22,18 @@ def say_overlap(tell: Teller, overlap: Overlap) -> str:
     lines, runs = ("–" if share is None else f"{share:.1%}" for share in (overlap.lines, overlap.runs))
     told = tell("overlap", lines=lines, runs=runs, n_words=RUN)
     return f"{told}. {tell('overlap_warning')}" if overlap.is_high else told
+
+
+def say_read_before(tell: Teller, models: Sequence[Measured]) -> list[str]:
+    """What each run from elsewhere may have read of the test text."""
+    told = []
+    for model in models:
+        found = model.read_before
+        if found is None or (found.text == "parts" and not found.is_high):
+            continue
+        key = "trained_elsewhere" if found.text == "unknown" else "read_much" if found.is_high else "read_little"
+        told.append(tell(key, model=model.name, lines=f"{found.lines:.1%}"))
+    return told
 
 
 def say_time(tell: Teller, seconds: float) -> str:

@@ -19,6 +19,16 @@ COUNTED = tuple(field.name for field in fields(Evaluation))
 
 
 @dataclass(frozen=True)
+class ReadBefore:
+    """What a run that was not trained in this comparison has read of the test text."""
+
+    text: str  # "parts": it learnt from the parts of this comparison; "another text"; "unknown"
+    lines: float = 0.0  # share of the test lines that stand in what it learnt from
+    runs: float | None = None  # likewise of runs of words
+    is_high: bool = False  # so much that its figures say how well it remembers
+
+
+@dataclass(frozen=True)
 class Measured:
     """One model on the test text, and what it took."""
 
@@ -41,10 +51,18 @@ class Measured:
     curve: tuple[tuple[float, float], ...]  # (seconds of training, bits per byte of the validation text)
     sample: str
     seconds: float  # that all of it took, measuring included
+    hardly_trained: str = ""  # why, if it is: its figures say nothing about its rung
+    read_before: ReadBefore | None = None  # None for what was trained here
 
     @property
     def bits_per_byte(self) -> float:
         return self.evaluation.bits_per_byte
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a verdict may be given: it is a distribution, has learnt something, and has not read the test text."""
+        has_read = self.read_before is not None and self.read_before.is_high
+        return self.evaluation.is_distribution and not self.hardly_trained and not has_read
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
@@ -73,8 +91,9 @@ def load(folder: Path, name: str, n_words: int) -> tuple[Measured, np.ndarray] |
         if "layout_nats" not in told:  # by an earlier version, which let white space go unpaid
             return None
         counted: dict[str, Any] = {key: math.inf if told[key] is None else told[key] for key in COUNTED}
-        pairs = {key: tuple(values[key]) for key in ("members", "weights")}
+        pairs: dict[str, Any] = {key: tuple(values[key]) for key in ("members", "weights")}
         curve = tuple((float(seconds), float(bits)) for seconds, bits in values["curve"])
+        pairs |= {"read_before": values.get("read_before") and ReadBefore(**values["read_before"])}
         measured = Measured(**{**values, **pairs, "evaluation": Evaluation(**counted), "curve": curve})
         nats = read_arrays(path.with_suffix(".safetensors"))["word_nats"]
         if measured.name != name or nats.shape != (n_words,) or nats.dtype != np.float64:

@@ -63,7 +63,7 @@ def _measure(ground: Ground, contender: Contender, entry: Entry, began: float) -
     scored_at = time.perf_counter()
     log_probs = ground.log_probs(model, view)
     lasted = time.perf_counter() - scored_at
-    evaluation = from_counts(view.counts, -math.fsum(log_probs), lasted)
+    evaluation = from_counts(view.counts, -math.fsum(log_probs), lasted, model.is_distribution)
     nats = word_nats(tokenizer, ground.parts.source("test").lines(), log_probs)
     ids = view.read(0, min(len(view), LATENCY_TOKENS))
     measures_memory = question.measures_memory and entry.is_loadable
@@ -88,4 +88,6 @@ def _measure(ground: Ground, contender: Contender, entry: Entry, began: float) -
         curve=entry.curve,
         sample=continue_prompt(model, tokenizer, ground.prompt, question.seed),
         seconds=time.monotonic() - began,
+        hardly_trained=entry.hardly_trained,
+        read_before=entry.read_before,
     ), nats

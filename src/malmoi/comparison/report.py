@@ -5,13 +5,12 @@ What stands in it may come from any text, so everything is escaped: see pages/do
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from malmoi._version import __version__
 from malmoi.comparison.bootstrap import FEWEST, NEGLIGIBLE, RESAMPLES, Verdict
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Step
-from malmoi.comparison.language import idea_of, say_time
+from malmoi.comparison.language import idea_of, say_read_before, say_time
 from malmoi.comparison.measured import Measured
 from malmoi.comparison.prompts import SAMPLING
 from malmoi.comparison.word_costs import Bucket
@@ -85,6 +84,8 @@ class _Page:
         others = [model for model in found.models if model is not best]
         if not others:
             return lead
+        if best.hardly_trained:
+            return f"{lead} {tell('hardly_trained_models', models=best.name)}"
         second = min(others, key=lambda model: model.bits_per_byte)
         difference = found.difference(best.name, second.name)
         told = tell("lead_untested")
@@ -141,6 +142,8 @@ class _Page:
             told = tell("step_saves" if step.gain >= 0 else "step_costs", bits=abs(step.gain))
             told = tell("step_same") if abs(step.gain) < NEGLIGIBLE else told
             badge = "" if step.verdict is None else f" {self._badge(step.verdict)}"
+            if not model.is_judged:
+                told, badge = tell("hardly_trained" if model.hardly_trained else "has_read"), ""
             interval = ""
             if step.low is not None and step.high is not None:
                 low, high = sorted((step.low, step.high)) if step.gain >= 0 else sorted((-step.low, -step.high))
@@ -202,9 +205,7 @@ class _Page:
         notes = ""
         if len({model.tokenizer_id for model in found.models}) > 1:
             notes += f'<p class="quiet">{_e(tell("other_tokens"))}</p>'
-        elsewhere = [m.name for m in found.models if m.run is not None and Path(m.run) == Path(m.name)]
-        if elsewhere:
-            notes += f'<p class="quiet">{_e(tell("trained_elsewhere", models=", ".join(elsewhere)))}</p>'
+        notes += "".join(f'<p class="warning">{_e(told)}</p>' for told in say_read_before(tell, found.models))
         head = f'<th scope="col" data-key="model"><button type="button">{_e(tell("model"))}</button></th>'
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{_e(tell("section_table"))}">'
@@ -226,7 +227,8 @@ class _Page:
     def _differences(self) -> str:
         tell, found = self.tell, self.found
         if not found.differences:
-            return f"<p>{_e(tell('too_few', least=FEWEST))}</p>"
+            few = found.n_blocks < FEWEST
+            return f"<p>{_e(tell('too_few', least=FEWEST) if few else tell('nothing_to_compare'))}</p>"
         blocks, n_pairs = tell(f"of_{found.drawn}", n=found.n_blocks), len(found.differences)
         about = tell("about_differences", n_draws=RESAMPLES, blocks=blocks, n_pairs=n_pairs, negligible=NEGLIGIBLE)
         ordered = [d if d.bits_per_byte <= 0 else d.turned() for d in found.differences]  # the better one first

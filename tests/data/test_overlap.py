@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from malmoi.comparison import overlap
+from malmoi.data import overlap
 from malmoi.data.overlap import measure_overlap
 from malmoi.text.sources import TextSource
 
