@@ -21,7 +21,7 @@ import malmoi
 from benchmarks.plain_lstm import data_folder
 from malmoi.comparison.bootstrap import block_starts, paired_bootstrap
 from malmoi.comparison.word_costs import read_words, word_nats
-from malmoi.data.cutting import HELD_OUT, lines_of_block
+from malmoi.data.cutting import HELD_OUT, bytes_of_block
 from malmoi.data.tokens import encode_to_disk
 from malmoi.evaluation.perplexity import token_log_probs
 from malmoi.text.sources import TextSource
@@ -75,7 +75,7 @@ def line_costs(learnt: list[str], population: list[str]) -> tuple[np.ndarray, np
 def stretches(rng: np.random.Generator, sizes: np.ndarray, n_test: int) -> list[np.ndarray]:
     """Lines of a test text, stretch by stretch, as a text twenty times as long would be cut."""
     n_text = n_test * HELD_OUT
-    length = lines_of_block(n_text, int(sizes.mean() * n_text))
+    length = max(1, round(bytes_of_block(int(sizes.mean() * n_text)) / sizes.mean()))
     starts = rng.integers(0, len(sizes) - length, max(1, round(n_test / length)))
     return [np.arange(start, start + length) for start in starts]
 

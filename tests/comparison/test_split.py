@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from malmoi.comparison import split
 from malmoi.comparison.split import PARTS, cut, load
-from malmoi.data.cutting import MOST_HELD_OUT, choose, lines_of_block
+from malmoi.data.cutting import MOST_HELD_OUT, Blocks, choose
 from malmoi.errors import DataError, RunError
 from malmoi.text.sources import TextSource
 
@@ -46,12 +46,23 @@ def test_held_out_parts_are_about_a_twentieth_each_from_all_over_the_text(tmp_pa
     assert parts.sizes["test"].lines >= 4
 
 
-@pytest.mark.parametrize(
-    ("n_lines", "n_bytes", "length"),
-    [(300, 9_000, 1), (6_000, 180_000, 7), (60_000, 1_800_000, 75), (10**6, 3 * 10**7, 100), (10**5, 3 * 10**8, 4)],
-)
-def test_many_stretches_are_held_out_however_long_the_lines_are(n_lines: int, n_bytes: int, length: int) -> None:
-    assert lines_of_block(n_lines, n_bytes) == length
+@pytest.mark.parametrize("blank", [0, 1, 2])
+@pytest.mark.parametrize("n_lines", [300, 3000])
+def test_headings_and_empty_lines_are_not_held_out_more_often_than_long_lines(n_lines: int, blank: int) -> None:
+    """A twentieth of the bytes, of lines as long as any, however the text is spaced."""
+    rng = np.random.default_rng(0)
+    lines: list[str] = []
+    for length in rng.geometric(1 / 60, n_lines):
+        lines += ["말 " * int(length), *[""] * blank, "= 제목 =", *[""] * blank]
+    blocks = Blocks.of(TextSource.from_texts(lines), None)
+    is_held_out = choose(blocks.sizes, 1) == 1
+    assert 0.03 <= blocks.sizes[is_held_out].sum() / blocks.sizes.sum() <= 0.065
+    ends = [*blocks.starts[1:].tolist(), len(lines)]
+    chosen = [k for k in range(len(ends)) if is_held_out[k]]
+    held = [line for k in chosen for line in lines[blocks.starts[k] : ends[k]]]
+    mean = [np.mean([len(line) for line in some if line]) for some in (held, lines)]
+    assert mean[0] / mean[1] == pytest.approx(1, abs=0.4)
+    assert len(chosen) >= (20 if n_lines > 300 else 10)  # the longest lines are longer than a block would be
 
 
 def test_the_same_text_is_cut_alike(tmp_path: Path) -> None:

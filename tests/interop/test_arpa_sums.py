@@ -75,6 +75,8 @@ def test_no_bits_are_told_of_scores(files: dict[str, Path], tmp_path: Path, caps
     report = compare(text, ["ngram:word", str(out)], out=tmp_path / "c", measure_memory=False)
     assert not report.model(str(out)).is_judged
     assert report.differences == ()
+    assert set(report.by_frequency.bits_per_byte[str(out)]) == {None}
+    assert "add up to more than 1, so they are scores" in report.report.read_text(encoding="utf-8")
 
 
 def test_a_model_of_lines_says_why_it_cannot_read_documents(run: malmoi.Run) -> None:

@@ -96,6 +96,8 @@ COMPOSED: dict[tuple[str, str], tuple[str, ...]] = {  # file, first argument -> 
     ("comparison/report.py", "f'fact_budget_{found.verb}'"): ("compare", "ladder"),
     ("comparison/report.py", "f'axis_{name}'"): ("frequency", "position"),
     ("comparison/report.py", "key"): TABLE,
+    ("comparison/report.py", "why_not_judged(model)"): ("no_distribution", "hardly_trained", "has_read"),
+    ("cli/compare.py", "why_not_judged(model)"): ("no_distribution", "hardly_trained", "has_read"),
     ("comparison/report.py", "verdict"): get_args(OfModels),
     ("comparison/report.py", "f'lead_{difference.verdict}'"): get_args(OfModels),
     ("comparison/report.py", "f'of_{found.drawn}'"): get_args(Drawn),

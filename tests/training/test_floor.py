@@ -73,7 +73,7 @@ def test_the_floor(
 
 def test_the_way_out_is_a_command_that_can_be_typed() -> None:
     assert with_option(["a", "--budget", "5s", "b", "--budget=7s"], "--budget", "2m") == ["a", "b", "--budget", "2m"]
-    assert longer_budget(12.0, 0, 0.0) == "60m"
+    assert longer_budget(12.0, 0, 0.0) == "30m"
     assert longer_budget(12.0, 80, 1.0) == "1m"
     assert longer_budget(100.0, 50, 1.0) == "10m"
     command = "malmoi train lstm 'my text.txt' --budget 12s --out runs/a --resume"

@@ -187,13 +187,14 @@ def test_what_no_training_wrote_is_not_touched(rung: str, text: Path, tmp_path: 
     out = tmp_path / "run"
     out.mkdir()
     (out / "tokenizer.json").write_text("{}")
+    (out / ".malmoi-0").write_text("")
     (out / "thesis.txt").write_text("years of work")
     with pytest.raises(RunError, match="holds what no training wrote, as thesis.txt; nothing in it was changed"):
         again(rung, text, out)
     (out / "thesis.txt").rename(tmp_path / "thesis.txt")
     with pytest.raises(RunError, match="thesis.txt is a file; nothing in it was changed"):
         again(rung, text, tmp_path / "thesis.txt")
-    assert files(out) == {"tokenizer.json": b"{}"}
+    assert files(out) == {"tokenizer.json": b"{}", ".malmoi-0": b""}
 
 
 def test_a_run_with_a_thesis_in_it_does_not_begin_anew(text: Path, tmp_path: Path) -> None:
@@ -300,9 +301,7 @@ def test_what_is_not_there_is_one_message_while_pytorch_is_loaded(words: list[st
     assert not (tmp_path / "z").exists()
 
 
-@pytest.mark.parametrize(
-    "files", [("README.md",), ("words.json", "README.md"), ("model.safetensors", "tokenizer.json")]
-)
+@pytest.mark.parametrize("files", [("README.md",), ("words.json", "README.md"), ("tokenizer.json", "spelling.json")])
 def test_files_without_a_config_are_not_taken_for_a_run_of_ours(
     files: tuple[str, ...], text: Path, tmp_path: Path
 ) -> None:
@@ -310,7 +309,7 @@ def test_files_without_a_config_are_not_taken_for_a_run_of_ours(
     out.mkdir()
     for name in files:
         (out / name).write_text("my only copy")
-    with pytest.raises(RunError, match="holds what no training wrote.*nothing in it was changed"):
+    with pytest.raises(RunError, match="holds no run.*nothing in it was changed"):
         malmoi.train("ngram", text, out=out, resume=True, **OPTIONS["ngram"])
     assert {path.name: path.read_text() for path in out.iterdir()} == dict.fromkeys(files, "my only copy")
     with pytest.raises(RunError, match="is a file; nothing in it was changed"):
@@ -327,6 +326,7 @@ def test_nothing_is_removed_before_all_that_is_asked_for_is_there(
     out = tmp_path / "run"
     out.mkdir()
     (out / "tokenizer.json").write_text("of a run that was killed")
+    (out / "checkpoint").mkdir()
     request = {"text": text, "out": out, "resume": True, **OPTIONS["ngram"], **wrong}
     with pytest.raises(MalmoiError):
         malmoi.train("ngram", **request)

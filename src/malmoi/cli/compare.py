@@ -10,7 +10,7 @@ from malmoi.cli.console import ConsoleReporter, duration, emit, note, number, pr
 from malmoi.cli.flags import flags_of, given, taking
 from malmoi.cli.options import Json
 from malmoi.comparison.bootstrap import FEWEST
-from malmoi.comparison.language import gain_of, say_overlap, say_read_before
+from malmoi.comparison.language import gain_of, say_overlap, say_read_before, say_scores, why_not_judged
 from malmoi.comparison.options import CompareOptions, LadderOptions
 from malmoi.pages.language import Language, Teller
 from malmoi.training.progress import StepReport
@@ -109,7 +109,7 @@ def print_ladder(found: "Comparison", tell: Teller, title: str = "") -> None:
         figures = [number(model.bits_per_byte, 2), duration_of(model.train_seconds), size(model.disk_bytes)]
         told = bought(step, model.family, tell)
         if not model.is_judged:
-            told = tell("hardly_trained" if model.hardly_trained else "has_read")
+            told = tell(why_not_judged(model))
         rows.append([model.name, *figures, f"{model.ms_per_token:.2f}", told])
     columns = ["model", "bits_per_byte", "train", "disk", "latency", "bought"]
     print_table([tell(name) for name in columns], rows, title=title, left=(0, 5))
@@ -146,7 +146,7 @@ def _print_end(found: "Comparison", tell: Teller) -> None:
     note(significance(found, tell))
     if untrained := [model.name for model in found.models if model.hardly_trained]:
         note(tell("hardly_trained_models", models=", ".join(untrained)))
-    for told in say_read_before(tell, found.models):
+    for told in [*say_scores(tell, found.models), *say_read_before(tell, found.models)]:
         note(told)
     note(say_overlap(tell, found.overlap))
     for failure in found.failures:

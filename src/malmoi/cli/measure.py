@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXPLANATION = (
     "perplexity: per token of the model's own vocabulary; compare it between runs of one tokenizer only.\n"
-    "bits per byte: for every byte of the text, unknown words spelled out; compare it between any two models."
+    "bits per byte: for every byte of the text, unknown words and white space paid for; compare it between any two models."
 )
 
 

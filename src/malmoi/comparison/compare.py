@@ -212,6 +212,7 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
     ground, words, question = bench.ground, bench.ground.words, bench.ground.question
     models = [bench.measured[contender.name] for contender in contenders if contender.name in bench.measured]
     nats = {model.name: bench.nats[model.name] for model in models}
+    paid = {model.name: nats[model.name] if model.evaluation.is_distribution else None for model in models}
     starts, drawn = bootstrap.block_starts(words.n_lines, words.document_starts, ground.parts.stretches)
     line_nats = np.stack([words.line_sums(nats[model.name]) for model in models], axis=1)  # (lines, models)
     line_bytes = words.line_sums(words.n_bytes.astype(np.float64)).astype(np.int64)
@@ -237,19 +238,29 @@ def summarise(bench: Bench, contenders: Sequence[Contender], failures: Sequence[
         differences=tuple(found),
         n_blocks=len(starts),
         drawn=drawn,
-        by_frequency=break_down(words, nats, FREQUENCIES, "frequency"),
-        by_position=break_down(words, nats, POSITIONS, "position"),
-        contrasts=find_contrasts(bench, {model.name: line_nats[:, i] for i, model in enumerate(models)}),
+        by_frequency=break_down(words, paid, FREQUENCIES, "frequency"),
+        by_position=break_down(words, paid, POSITIONS, "position"),
+        contrasts=find_contrasts(
+            bench,
+            {
+                model.name: line_nats[:, i] if model.evaluation.is_distribution else np.full(words.n_lines, np.nan)
+                for i, model in enumerate(models)
+            },
+        ),
         prompt=ground.prompt,
         goes_on=ground.goes_on,
         machine=_machine(),
     )
 
 
-def break_down(words: Words, nats: Mapping[str, np.ndarray], starts: Sequence[int], key: str) -> Breakdown:
+def break_down(words: Words, nats: Mapping[str, np.ndarray | None], starts: Sequence[int], key: str) -> Breakdown:
     """Bits per byte by the frequency of words, or by their position."""
     number, found = buckets(words, starts, key)
-    return Breakdown(tuple(found), {name: tuple(bucket_bits(number, found, values)) for name, values in nats.items()})
+    none: tuple[float | None, ...] = (None,) * len(found)  # of scores that are no probabilities
+    bits = {
+        name: none if values is None else tuple(bucket_bits(number, found, values)) for name, values in nats.items()
+    }
+    return Breakdown(tuple(found), bits)
 
 
 def find_contrasts(bench: Bench, line_nats: Mapping[str, np.ndarray]) -> dict[tuple[str, str], tuple[Contrast, ...]]:

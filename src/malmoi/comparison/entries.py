@@ -149,6 +149,7 @@ def _train(ground: Ground, contender: Contender, seconds: float | None) -> Path:
 def _from_run(ground: Ground, folder: Path) -> Entry:
     from malmoi.runs.folder import read_metrics
     from malmoi.runs.opening import open_run
+    from malmoi.training.checkpoint import can_resume
 
     run = open_run(folder, ground.question.device)
     figures = run.config.figures
@@ -159,7 +160,8 @@ def _from_run(ground: Ground, folder: Path) -> Entry:
         curve = [(lasted, float(valid["bits_per_byte"]))]
     parameters = int(figures.get("parameters", 0))
     found = Entry(run.config.family, run.model, run.tokenizer, (folder,), (folder,), parameters, lasted, tuple(curve))
-    return replace(found, hardly_trained=str(figures.get("hardly_trained") or ""))
+    stopped = "its training was stopped before its end" if can_resume(folder) else ""
+    return replace(found, hardly_trained=str(figures.get("hardly_trained") or stopped))
 
 
 def _mix(ground: Ground, contender: Contender, measured: Mapping[str, Measured]) -> Entry:
@@ -188,7 +190,13 @@ def _mix(ground: Ground, contender: Contender, measured: Mapping[str, Measured])
     extra = sum(entry.extra_bytes for entry in entries)
     is_loadable = all(entry.is_loadable for entry in entries)
     mixture = Interpolated(models, np.array(weights))
-    return Entry("", mixture, tokenizer, runs, folders, n_parameters, lasted, (), extra, is_loadable, weights)
+    entry = Entry("", mixture, tokenizer, runs, folders, n_parameters, lasted, (), extra, is_loadable, weights)
+    told = [member.read_before for member in members if member.read_before is not None]
+    return replace(  # what is true of a member is true of what it is mixed into
+        entry,
+        hardly_trained=next((member.hardly_trained for member in members if member.hardly_trained), ""),
+        read_before=max(told, key=lambda found: (found.is_high, found.text == "unknown"), default=None),
+    )
 
 
 def _again(ground: Ground, member: Measured) -> Entry:

@@ -32,8 +32,21 @@ def say_read_before(tell: Teller, models: Sequence[Measured]) -> list[str]:
         if found is None or (found.text == "parts" and not found.is_high):
             continue
         key = "trained_elsewhere" if found.text == "unknown" else "read_much" if found.is_high else "read_little"
-        told.append(tell(key, model=model.name, lines=f"{found.lines:.1%}"))
+        told.append(tell(key, model=model.name, lines=f"{found.lines or 0.0:.1%}"))
     return told
+
+
+def say_scores(tell: Teller, models: Sequence[Measured]) -> list[str]:
+    """Which models give no probabilities."""
+    names = ", ".join(model.name for model in models if not model.evaluation.is_distribution)
+    return [tell("no_probabilities", models=names)] if names else []
+
+
+def why_not_judged(model: Measured) -> str:
+    """The key of the text that says why a model gets no verdict."""
+    if not model.evaluation.is_distribution:
+        return "no_distribution"
+    return "hardly_trained" if model.hardly_trained else "has_read"
 
 
 def say_time(tell: Teller, seconds: float) -> str:

@@ -23,7 +23,7 @@ class ReadBefore:
     """What a run that was not trained in this comparison has read of the test text."""
 
     text: str  # "parts": it learnt from the parts of this comparison; "another text"; "unknown"
-    lines: float = 0.0  # share of the test lines that stand in what it learnt from
+    lines: float | None = None  # share of the test lines that stand in what it learnt from
     runs: float | None = None  # likewise of runs of words
     is_high: bool = False  # so much that its figures say how well it remembers
 

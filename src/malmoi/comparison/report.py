@@ -10,7 +10,7 @@ from typing import Any
 from malmoi._version import __version__
 from malmoi.comparison.bootstrap import FEWEST, NEGLIGIBLE, RESAMPLES, Verdict
 from malmoi.comparison.comparison import Breakdown, Comparison, Contrast, Step
-from malmoi.comparison.language import idea_of, say_read_before, say_time
+from malmoi.comparison.language import idea_of, say_read_before, say_scores, say_time, why_not_judged
 from malmoi.comparison.measured import Measured
 from malmoi.comparison.prompts import SAMPLING
 from malmoi.comparison.word_costs import Bucket
@@ -143,7 +143,7 @@ class _Page:
             told = tell("step_same") if abs(step.gain) < NEGLIGIBLE else told
             badge = "" if step.verdict is None else f" {self._badge(step.verdict)}"
             if not model.is_judged:
-                told, badge = tell("hardly_trained" if model.hardly_trained else "has_read"), ""
+                told, badge = tell(why_not_judged(model)), ""
             interval = ""
             if step.low is not None and step.high is not None:
                 low, high = sorted((step.low, step.high)) if step.gain >= 0 else sorted((-step.low, -step.high))
@@ -205,7 +205,10 @@ class _Page:
         notes = ""
         if len({model.tokenizer_id for model in found.models}) > 1:
             notes += f'<p class="quiet">{_e(tell("other_tokens"))}</p>'
-        notes += "".join(f'<p class="warning">{_e(told)}</p>' for told in say_read_before(tell, found.models))
+        notes += "".join(
+            f'<p class="warning">{_e(told)}</p>'
+            for told in (*say_scores(tell, found.models), *say_read_before(tell, found.models))
+        )
         head = f'<th scope="col" data-key="model"><button type="button">{_e(tell("model"))}</button></th>'
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{_e(tell("section_table"))}">'

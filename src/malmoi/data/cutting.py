@@ -18,8 +18,7 @@ from malmoi.text.sources import Line, TextSource
 
 HELD_OUT = 20  # one block in so many for each held-out part
 MOST_HELD_OUT = 500_000  # bytes: a larger part would cost time and hardly narrow an interval
-BLOCKS, LONGEST_BLOCK = 600, 100  # blocks that a text of lines is cut into, at least; lines of a block, at most
-HELD_OUT_BLOCKS = 40  # that a held-out part has at least, where the lines are not too long for it
+HELD_OUT_BLOCKS = 40  # that a held-out part of a text of lines has, about: so many can be drawn again
 FEWEST_LINES = 17  # that some are held out of
 CUT = "lines 1"  # how `hold_out` cuts; another number where the same text is cut otherwise
 
@@ -34,9 +33,9 @@ def choose(sizes: Int64[np.ndarray, " blocks"], n_held_out: int) -> Int8[np.ndar
     part = np.zeros(len(sizes), np.int8)
     if n_held_out == 0 or len(sizes) == 0:
         return part
-    average = max(float(sizes.mean()), 1.0)
+    average = max(float(sizes[sizes > 0].mean()), 1.0) if sizes.any() else 1.0
     wanted = min(float(sizes.sum()) / HELD_OUT, MOST_HELD_OUT)
-    largest = np.clip(wanted, average, 2 * average)  # a larger block would leave too little to learn from
+    largest = max(2 * average, min(wanted / 4, 8 * average))  # a larger block would leave too little to learn from
     n_stretches = min(max(1, math.ceil(wanted / average)), len(sizes))
     for stretch in np.array_split(np.arange(len(sizes)), n_stretches):
         fitting = _by_hash(number for number in stretch.tolist() if 0 < sizes[number] <= largest)
@@ -48,11 +47,9 @@ def choose(sizes: Int64[np.ndarray, " blocks"], n_held_out: int) -> Int8[np.ndar
     return part
 
 
-def lines_of_block(n_lines: int, n_bytes: int) -> int:
-    """How many neighbours stay together: enough to be like a text of their own, few enough that many are held out."""
-    held_out = min(n_bytes / HELD_OUT, MOST_HELD_OUT)
-    fitting = held_out / HELD_OUT_BLOCKS / (n_bytes / max(n_lines, 1))
-    return max(1, min(LONGEST_BLOCK, n_lines // BLOCKS, int(fitting)))
+def bytes_of_block(n_bytes: int) -> float:
+    """How much of a text of lines stays together: equally much, so that no kind of line is held out more often."""
+    return min(n_bytes / HELD_OUT, MOST_HELD_OUT) / HELD_OUT_BLOCKS
 
 
 def _by_hash(numbers: Iterable[int]) -> list[int]:
@@ -88,7 +85,9 @@ class Blocks:
         if source.unit == "documents":
             starts = np.array(documents, np.int64)
         else:
-            starts = np.arange(0, n_lines, lines_of_block(n_lines, sum(lengths)), dtype=np.int64)
+            before = np.cumsum(lengths) - np.array(lengths, np.int64)  # bytes before each line
+            of_line = before // max(bytes_of_block(sum(lengths)), 1.0)
+            starts = np.flatnonzero(np.diff(of_line, prepend=-1.0)).astype(np.int64)
         sizes = np.add.reduceat(np.array(lengths, np.int64), starts)
         sizes[np.add.reduceat(np.array(has_text, np.int64), starts) == 0] = 0
         return cls(starts, sizes, n_lines, source.unit == "documents")

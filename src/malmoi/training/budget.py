@@ -28,6 +28,7 @@ CLOSING, MOST_SLOWDOWN = (
     0.7,
     6.0,
 )  # seconds for files at the end; how many times as long a busy machine may take for them
+BUSY = 1.5  # slowdown from which on other programs are to blame
 OVERRUN, OVERRUN_SECONDS = 0.1, 5.0  # how far a budget may be overrun by what cannot be left out: the larger of the two
 EVALUATION_SPACING = 40  # by the clock, training takes at least so many times as long as the evaluations between it
 
@@ -92,10 +93,15 @@ class Budget:
 
     def closing(self) -> float:
         """Seconds to keep back for files and all else that comes last, which take longer where other programs are busy, too."""
-        slowdown = self.elapsed() / max(
-            time.process_time(), 1e-3
-        )  # of a process that has the machine to itself, 1 or less
-        return CLOSING * min(max(slowdown, 1.0), MOST_SLOWDOWN)
+        return CLOSING * self.slowdown()
+
+    def slowdown(self) -> float:
+        """How many times as long everything takes as for a process that has the machine to itself; about 1 there."""
+        return min(max(self.elapsed() / max(time.process_time(), 1e-3), 1.0), MOST_SLOWDOWN)
+
+    def blame(self) -> str:
+        """Why a plan was not kept, as far as one can tell."""
+        return "the machine is busy" if self.slowdown() > BUSY else "it is short for this text"
 
     def has_room(self, seconds: float) -> bool:
         """Whether something that can be left out still fits, a quarter of what a budget may be overrun by included."""
@@ -118,8 +124,8 @@ class Budget:
         if self.seconds is not None and left is not None and left < LEAST_TRAINING_SHARE * self.seconds:
             raise TrainingError(
                 f"Preparing the text took {self.elapsed():.0f} of the {self.seconds:.0f} seconds of --budget, so too "
-                "little is left to train. The prepared text is kept: the same command starts at once now. Repeat it, or give "
-                "a longer --budget."
+                "little is left to train. Token ids that were made are kept, so another try needs less time; or give a longer "
+                "--budget."
             )
 
 

@@ -7,6 +7,7 @@ LEAST_UPDATES = 100
 LEAST_EPOCHS, ENOUGH_TOKENS = 0.05, 2_000_000  # of the training text that have to be read, or tokens, if it is long
 LONGER = (60, 120, 300, 600, 1800, 3600)  # seconds of budgets to choose from
 MINUTE = 60
+FEW = 10  # updates: of fewer, how long one takes does not follow
 
 
 def shortfall(
@@ -34,7 +35,7 @@ def shortfall(
 
 def longer_budget(seconds: float, updates: int, epochs: float) -> str:
     """The shortest usual budget that would probably have been enough, as a flag takes it."""
-    needed = seconds * max(3.0, 3 * LEAST_UPDATES / max(updates, 1), 3 * LEAST_EPOCHS / max(epochs, 1e-6))
+    needed = seconds * max(3.0, 3 * LEAST_UPDATES / max(updates, FEW), 3 * LEAST_EPOCHS / max(epochs, 0.002))
     chosen = next((longer for longer in LONGER if longer >= min(needed, LONGER[-1])), LONGER[-1])
     return f"{chosen // MINUTE}m"
 

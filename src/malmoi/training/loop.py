@@ -109,8 +109,8 @@ class Trainer:
                         last_save = time.monotonic()
             if not self.progress.step:
                 raise TrainingError(
-                    "No time was left for a single update, so there is no model. Preparing the text took longer than planned: "
-                    "the machine is busy. Give a longer --budget; the prepared text is kept."
+                    "No time was left for a single update, so there is no model: preparing the text took nearly all of it. "
+                    "Give a longer --budget."
                 )
             if evaluated_at != self.progress.step or self.progress.best is None:
                 self._evaluate()

@@ -78,6 +78,12 @@ def look(asked: Request, rung: Rung) -> Found:
             )
         if _is_finished(folder, config):
             return Found("nothing", folder, text)
+    is_ours = {path.name for path in left} & {"config.json", CHECKPOINT, f".{CHECKPOINT}.previous"}
+    if left and not is_ours and not any(path.name.startswith(TEMPORARY) for path in left):
+        raise RunError(
+            f"{folder} exists already and holds no run, as a tokenizer that was saved there; nothing in it was changed. Choose "
+            "another --out."
+        )
     for path in left:
         if path.name not in ours and not path.name.startswith(TEMPORARY):
             raise RunError(

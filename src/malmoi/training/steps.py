@@ -94,8 +94,8 @@ def train(rung: Rung, folder: Path, asked: Asked, reporter: Reporter) -> Path:
         command=request.command or "",
     )
     make_folder(folder)
+    write_config(folder, config)  # first of all, so that a run which is killed now is known for one
     tokenizer.save(folder)
-    write_config(folder, config)
     return _run(folder, config, objective, plan.training, data, prepared.texts, budget, reporter)
 
 
@@ -238,7 +238,7 @@ def _finish(
         figures |= {"valid": objective.final(value), "valid_share": progress.valid_share}
     if over := budget.overrun():
         told = f"this took {over:.0f} s longer than the budget of {budget.seconds:g} s"
-        reporter.stage(f"{told}: the machine was busier than planned")
+        reporter.stage(f"{told}: {budget.blame()}")
     config = config.model_copy(update={"figures": figures})
     write_card(folder, config)
     write_config(folder, config)
