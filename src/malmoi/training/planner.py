@@ -21,7 +21,7 @@ WIDTHS: tuple[int, ...] = (*range(32, 512, 32), *range(512, 1024, 64), *range(10
 REFERENCE_WIDTH, DEFAULT_WIDTH = 256, 320  # that the machine's speed is measured at; where no clock says what fits
 LEARNING_RATES = {"sgd": 30.0, "adam": 0.002}
 WINDOW = 20
-CALIBRATION_SECONDS = 1.0
+CALIBRATION_SECONDS = 0.6
 
 
 @dataclass(frozen=True)
